@@ -1,0 +1,32 @@
+"""Cognate finds the root cause of a failing training run, proves it by experiment, and says the fix.
+
+Importing this package costs nothing: neither torch nor the skills are loaded until a name is used.
+"""
+
+from __future__ import annotations
+
+from cognate.version import __version__
+
+# Not imported from typing: the recorder loads this package into processes where nothing may be imported early.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cognate.diagnosis.model import Diagnosis
+
+__all__ = ["__version__", "diagnose"]
+
+
+def diagnose(case: str | Path) -> Diagnosis:
+    """Diagnose the case in folder `case` by the bundled skills and the settings that hold where it lies.
+
+    The returned object is what `cognate doctor --format json` prints. Raises CognateError (`cognate.errors`) where the
+    folder is not a case or the settings are invalid.
+    """
+    from cognate.case.case import Case
+    from cognate.diagnosis.diagnose import diagnose as judge
+    from cognate.discovery import load_skills
+    from cognate.settings import load_settings
+
+    settings = load_settings()
+    return judge(Case.open(case), load_skills(settings.skill_folders), settings.selection)

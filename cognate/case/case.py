@@ -1,0 +1,155 @@
+"""The `Case`: all the evidence about one subject, read lazily from its folder or given in memory."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from cognate.case.schema import CaseInfo, EnvironmentInfo, Event, LayersRow, MetricsRow, ModelInfo, ProbeResult
+from cognate.case.store import read_json, read_rows
+from cognate.errors import CaseError
+
+
+class Case:
+    """Evidence, read only. Everything that judges takes one of these and nothing else."""
+
+    def __init__(self, folder: Path | None = None, parts: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        self._parts = parts or {}
+
+    @classmethod
+    def open(cls, path: str | Path) -> Case:
+        """Open the case in folder `path`. Raises CaseError where there is none."""
+        folder = Path(path)
+        if not folder.exists():
+            raise CaseError(f"There is no {folder}: give a case folder, such as the one that `cognate run` names.")
+        if not (folder / "case.json").is_file():
+            raise CaseError(f"{folder} is not a case, it has no case.json: record one with `cognate run SCRIPT`.")
+        case = cls(folder)
+        if not isinstance(case._document("case.json"), dict):
+            raise CaseError(f"{folder}/case.json does not hold an object: record the run again.")
+        return case
+
+    @classmethod
+    def of(cls, **parts: Any) -> Case:
+        """Make a case in memory from `info`, `metrics`, `layers`, `events`, `probes`, `trace`, `model`, `source`, …."""
+        return cls(None, parts)
+
+    def _document(self, name: str) -> Any:
+        path = cast(Path, self.folder) / name
+        return read_json(path) if path.is_file() else {}
+
+    def _rows(self, part: str) -> list[dict[str, Any]]:
+        if self.folder is None:
+            return list(self._parts.get(part, ()))
+        return list(read_rows(self.folder / f"{part}.jsonl"))
+
+    def _mapping(self, part: str, file: str) -> dict[str, Any]:
+        value = self._parts.get(part, {}) if self.folder is None else self._document(file)
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def info(self) -> CaseInfo:
+        """What ran (`case.json`)."""
+        return cast(CaseInfo, self._mapping("info", "case.json"))
+
+    @cached_property
+    def model(self) -> ModelInfo:
+        """Modules, parameters, optimizers (`model.json`)."""
+        return cast(ModelInfo, self._mapping("model", "model.json"))
+
+    @cached_property
+    def environment(self) -> EnvironmentInfo:
+        """Interpreter, path, imports (`environment.json`)."""
+        return cast(EnvironmentInfo, self._mapping("environment", "environment.json"))
+
+    @cached_property
+    def metrics(self) -> list[MetricsRow]:
+        """One row a step (`metrics.jsonl`)."""
+        return cast("list[MetricsRow]", self._rows("metrics"))
+
+    @cached_property
+    def layers(self) -> list[LayersRow]:
+        """One wide row a sampled step (`layers.jsonl`)."""
+        return cast("list[LayersRow]", self._rows("layers"))
+
+    @cached_property
+    def all_events(self) -> list[Event]:
+        """Every event in order (`events.jsonl`)."""
+        return cast("list[Event]", sorted(self._rows("events"), key=lambda event: event.get("n", 0)))
+
+    @cached_property
+    def probes(self) -> list[ProbeResult]:
+        """Experiments (`probes.jsonl`)."""
+        return cast("list[ProbeResult]", self._rows("probes"))
+
+    @cached_property
+    def trace(self) -> list[dict[str, Any]]:
+        """The traced data flow of single windows (`trace.jsonl`)."""
+        return self._rows("trace")
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[dict[str, Any]]]:
+        kinds: dict[str, list[dict[str, Any]]] = {}
+        for event in self.all_events:
+            kinds.setdefault(str(event.get("kind")), []).append(cast("dict[str, Any]", event))
+        return kinds
+
+    def events(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        """Events of `kind` whose fields equal `fields`."""
+        found = self._by_kind.get(kind, [])
+        if not fields:
+            return found
+        return [event for event in found if all(event.get(key) == value for key, value in fields.items())]
+
+    def probe(self, name: str) -> list[dict[str, Any]]:
+        """Results of the experiments called `name` that ran."""
+        return [
+            cast("dict[str, Any]", row) for row in self.probes if row.get("probe") == name and row.get("status") == "ok"
+        ]
+
+    def probe_reason(self, name: str) -> str | None:
+        """Why the probe `name` did not run, or None where that is not known."""
+        reasons = [str(row.get("reason")) for row in self.probes if row.get("probe") == name and row.get("reason")]
+        return reasons[-1] if reasons else None
+
+    @cached_property
+    def calls(self) -> Counter[str]:
+        """How often each training-loop call was made over the whole run."""
+        total: Counter[str] = Counter()
+        for event in self.events("call_counts"):
+            total.update({str(name): int(count) for name, count in event.get("counts", {}).items()})
+        return total
+
+    @cached_property
+    def source(self) -> dict[str, str]:
+        """The script and its first-party modules: file name to text."""
+        if self.folder is None:
+            return dict(self._parts.get("source", {}))
+        root = self.folder / "source"
+        if not root.is_dir():
+            return {}
+        return {
+            path.relative_to(root).as_posix(): path.read_text(encoding="utf-8", errors="replace")
+            for path in sorted(root.rglob("*.py"))
+        }
+
+    @cached_property
+    def trees(self) -> dict[str, ast.Module]:
+        """Parsed sources; a file that does not parse is left out."""
+        parsed: dict[str, ast.Module] = {}
+        for name, text in self.source.items():
+            try:
+                parsed[name] = ast.parse(text)
+            except (SyntaxError, ValueError):
+                continue
+        return parsed
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps that the run made."""
+        seen = self.info.get("integrity", {}).get("steps_seen")
+        return int(seen) if seen else max((int(row.get("step", 0)) for row in self.metrics), default=0)

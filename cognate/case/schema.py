@@ -1,0 +1,276 @@
+"""The types of the evidence on disk; `docs/case.md` and `docs/schema/case.schema.json` are generated from them.
+
+Every type is a `TypedDict` because rows are read by the million and must cost no more than `json.loads`. Keys may be
+absent: a recorder writes what it saw, a reader asks before it trusts. Unknown keys are kept and ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+SCHEMA = "cognate.case/1"
+
+
+class Site(TypedDict, total=False):
+    """A line of first-party code."""
+
+    file: str  # relative to the folder of the script where possible
+    line: int
+    function: str
+
+
+class Crash(TypedDict, total=False):
+    """The exception that ended the run."""
+
+    type: str
+    message: str
+    traceback: str
+    site: Site
+
+
+class Integrity(TypedDict, total=False):
+    """How far the observation itself can be trusted."""
+
+    hooks: list[str]  # what was installed
+    steps_seen: int  # optimizer steps
+    sampled_steps: int
+    observer_seconds: float  # time spent inside Cognate, probes excluded
+    probe_seconds: float
+    errors: list[str]  # what we failed to record, one line each
+    finished: bool  # the recorder saw the end of the process
+
+
+class CaseInfo(TypedDict, total=False):
+    """`case.json`: what ran, where, how it ended."""
+
+    schema: str
+    kind: Literal["run", "environment", "script", "checkpoint"]
+    origin: str  # "live", or the name of the log reader
+    title: str
+    command: list[str]
+    script: str
+    cwd: str
+    python: str
+    versions: dict[str, str]
+    git: dict[str, Any]
+    host: dict[str, Any]
+    seeds: list[Any]
+    started: str  # ISO 8601, UTC
+    ended: str
+    seconds: float
+    exit: dict[str, Any]  # {"code": int | None, "signal": str | None}
+    exception: Crash
+    integrity: Integrity
+    columns: dict[str, str]  # a foreign log's columns and the roles they were given
+    cognate: str
+
+
+class MetricsRow(TypedDict, total=False):
+    """One line of `metrics.jsonl`: one optimizer step, or one logged row of a foreign run."""
+
+    step: int
+    t: float  # seconds since the recorder started
+    loss: float | None
+    val_loss: float | None
+    lr: float | None
+    grad_norm: float | None  # global L2 norm before clipping
+    clip: float | None  # limit given to clip_grad_norm_
+    grad_norm_clipped: float | None
+    update_ratio: float | None  # median over tensors of |Δw| / |w|
+    step_time: float | None
+    optimizer: str  # label of the optimizer that stepped
+    user: dict[str, float | None]  # metrics by the user's own names
+    nonfinite: dict[str, str]  # field -> "nan" | "inf" | "-inf", where the field itself is null
+    epoch: float | None
+
+
+class LayersRow(TypedDict, total=False):
+    """One line of `layers.jsonl`: one sampled step, wide."""
+
+    step: int
+    grad_norm: dict[str, float | None]  # by parameter name; null where non-finite
+    param_norm: dict[str, float | None]
+    update_ratio: dict[str, float | None]
+    activation: dict[str, dict[str, float | None]]  # by module name: mean_abs, std, zero, dead, saturated
+
+
+class Event(TypedDict, total=False):
+    """One line of `events.jsonl`; the other keys depend on `kind` (see docs/case.md)."""
+
+    kind: str
+    step: int  # optimizer steps completed before the event
+    t: float
+    n: int  # running number: the order of events
+    site: Site
+
+
+class ProbeResult(TypedDict, total=False):
+    """One line of `probes.jsonl`: one experiment on a copy."""
+
+    probe: str
+    step: int
+    status: Literal["ok", "not_run"]
+    reason: str  # why it was not run
+    did: str  # what was done, in words
+    result: dict[str, Any]
+    module: str
+    seed: int
+    seconds: float
+
+
+class ParameterInfo(TypedDict, total=False):
+    """One parameter of a root module."""
+
+    name: str
+    shape: list[int]
+    dtype: str
+    numel: int
+    requires_grad: bool
+    device: str
+    storage: int  # equal numbers share memory (tied weights)
+    optimizer: str | None
+    group: int | None
+    grad: Literal["present", "zero", "none", "unseen"]
+    moved: bool | None  # changed since it was first seen
+
+
+class RootInfo(TypedDict, total=False):
+    """A module that no other module calls."""
+
+    label: str
+    cls: str
+    site: Site
+    modules: list[dict[str, Any]]  # name, cls, own settings worth judging (p, bias, …)
+    parameters: list[ParameterInfo]
+    unregistered: list[dict[str, Any]]  # modules and parameters that hang on attributes or lists unregistered
+
+
+class OptimizerInfo(TypedDict, total=False):
+    """An optimizer, and what it owns."""
+
+    label: str
+    cls: str
+    site: Site
+    groups: list[dict[str, Any]]  # hyper-parameters, parameters, numel
+    steps: int
+    orphans: list[dict[str, Any]]  # owned parameters that no observed module holds (shape, index)
+
+
+class ModelInfo(TypedDict, total=False):
+    """`model.json`."""
+
+    roots: list[RootInfo]
+    optimizers: list[OptimizerInfo]
+
+
+class Distribution(TypedDict, total=False):
+    """An installed distribution, read from the name of its metadata folder."""
+
+    name: str
+    version: str
+    location: str  # the folder that holds it
+    metadata: str  # its .dist-info or .egg-info
+    editable: str  # the source folder of an editable install
+
+
+class PathEntry(TypedDict, total=False):
+    """One entry of the `sys.path` that the command gets, in order."""
+
+    path: str
+    origin: Literal[
+        "script", "cwd", "PYTHONPATH", "stdlib", "venv", "user-site", "site-packages", "pth", "edit", "editable-hook"
+    ]
+    by: str  # what put it there, in words: the variable, the file and line
+    exists: bool
+
+
+class ModulePlace(TypedDict, total=False):
+    """Where a top-level module would be loaded from."""
+
+    file: str  # the module's file or the package's folder
+    kind: Literal["package", "module", "extension", "bytecode", "namespace", "zip", "hook"]
+    entry: str  # the path entry that holds it
+    origin: str  # that entry's origin
+    by: str  # what put that entry there
+    owner: Literal["first-party", "stdlib", "installed"]
+    distribution: str
+    version: str
+    tracked: bool  # git knows the file
+
+
+class GuardInfo(TypedDict, total=False):
+    """The handler that catches the failure of an import."""
+
+    line: int
+    catches: list[str]
+    does: Literal["fallback", "none", "raise", "exit", "pass"]
+    message: str | None
+    sets: list[str]
+    use: dict[str, Any]  # first use that needs the import although it may have failed: {"line": int, "text": str}
+
+
+class ImportTrace(TypedDict, total=False):
+    """How one import of the first-party code resolves, and why. Plain imports of the standard library are not listed."""
+
+    module: str  # dotted, absolute
+    statement: str
+    file: str
+    line: int
+    status: Literal["found", "missing", "unknown"]  # unknown: a hook or an edit that cannot be computed may provide it
+    why: str  # where the status needs words
+    missing: str  # the first component that is not found, such as pkg.sub
+    winner: ModulePlace
+    losers: list[ModulePlace]  # later on the path
+    counterfactual: dict[str, Any]  # {"without": a file or "the edits of sys.path", "then": ModulePlace | None}
+    wants: list[dict[str, Any]]  # names asked of a first-party winner that it lacks: {"name", "file", "line"}
+    own_project: bool  # the installed loser is a copy of the very project that the winner belongs to
+    importers: list[dict[str, Any]]  # installed code that imports the same name: {"file", "line", "certain"}
+    guard: GuardInfo
+    alternative_to: str  # the import stands in the handler of this one
+    gate: str
+    function: str
+    reached: bool  # at module level, or in a function that module-level code calls
+    type_checking: bool
+    breaks_at: list[
+        dict[str, Any]
+    ]  # chain of first-party imports to the first one that fails: {"file", "line", "module"}
+    install: str  # the distribution to install for a missing module
+    elsewhere: list[dict[str, Any]]  # where else the module lies: {"kind": "interpreter" | "project", …}
+
+
+class DistributionTrouble(TypedDict, total=False):
+    """An installation of which something is missing or left over."""
+
+    kind: Literal["missing-files", "leftover", "duplicate", "missing-requirement"]
+    name: str
+    version: str
+    location: str
+    imports: list[str]  # modules of it that the first-party code imports
+    files: list[str]  # missing or left over, the first few
+    count: int
+    total: int
+    versions: list[str]
+    locations: list[str]
+    requires: str
+    importer: dict[str, Any]
+
+
+class EnvironmentInfo(TypedDict, total=False):
+    """`environment.json`: the interpreter, its path, what is installed, and how the script's imports resolve."""
+
+    python: dict[str, Any]  # executable, version, prefix, venv, chosen_by, platform
+    command: list[str]  # the command whose environment this is
+    cwd: str
+    project: dict[str, Any]  # root, git, name (from pyproject.toml)
+    path: list[PathEntry]
+    distributions: list[Distribution]
+    imports: list[ImportTrace]
+    path_edits: list[dict[str, Any]]  # file, line, text, action, values, known
+    troubles: list[DistributionTrouble]
+    interpreters: list[dict[str, Any]]  # others found nearby: python, prefix, found_by, version
+    variables: dict[str, str]  # that decide how Python and the training stack behave; secrets redacted
+    packages: dict[str, str]  # versions of the distributions that the first-party code imports
+    sources: list[str]  # the first-party closure
+    unparsed: list[str]  # first-party files that could not be read or parsed

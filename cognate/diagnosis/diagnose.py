@@ -1,0 +1,183 @@
+"""Findings → ranked root causes. A pure function of the case: same case, same diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from cognate.version import __version__
+from cognate.case.case import Case
+from cognate.diagnosis.confidence import confidence
+from cognate.diagnosis.model import (
+    Crashed,
+    Diagnosed,
+    Diagnosis,
+    EvidenceLine,
+    NotChecked,
+    Passed,
+    Place,
+    Remedy,
+    Status,
+    Subject,
+)
+from cognate.discovery import Skill, all_rules
+from cognate.rules.model import Finding, Fix, Kind, Outcome, Proof, Rule, Severity
+from cognate.rules.runner import Selection, run_rules
+
+# A run is called healthy only where at least this share of its core rules could be checked; below that the honest
+# answer is "inconclusive". Chosen so that a live run passes and a bare loss curve does not.
+CORE_SHARE = 0.5
+
+
+def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = None) -> Diagnosis:
+    """Judge `case` by the rules of `skills` and rank what they say (docs/diagnosis.md gives the order)."""
+    skills = tuple(skills)
+    outcomes = run_rules(all_rules(skills), case, selection)
+    findings = _ranked(_explained([(o.rule, finding) for o in outcomes for finding in o.findings]))
+    roots = tuple(item for item in findings if _is_root(item))
+    crashed = tuple(Crashed(o.rule.code, o.rule.name, o.reason) for o in outcomes if o.status == "crashed")
+    status, reason = _status(case, findings, roots, outcomes)
+    return Diagnosis(
+        tool={
+            "name": "cognate",
+            "version": __version__,
+            "skills": {skill.name: skill.version for skill in skills},
+        },
+        subject=_subject(case),
+        status=status,
+        reason=reason,
+        root_causes=roots,
+        findings=findings,
+        passed=tuple(
+            Passed(o.rule.code, o.rule.name, o.rule.summary, o.evidence, o.rule.core)
+            for o in outcomes
+            if o.status == "clear"
+        ),
+        not_checked=tuple(
+            NotChecked(
+                o.rule.code,
+                o.rule.name,
+                o.rule.summary,
+                f"ignored: {o.reason}" if o.status == "ignored" else o.reason,
+                o.how,
+            )
+            for o in outcomes
+            if o.status in ("skipped", "ignored")
+        ),
+        crashed=crashed,
+    )
+
+
+def _subject(case: Case) -> Subject:
+    info = case.info
+    title = info.get("title") or info.get("script") or (case.folder.name if case.folder else "case")
+    facts = {
+        key: cast("dict[str, Any]", info)[key]
+        for key in ("origin", "command", "started", "seconds", "exit", "exception", "integrity", "versions", "python")
+        if key in info
+    }
+    return Subject(info.get("kind", "run"), str(case.folder or ""), str(title), case.steps, facts)
+
+
+def _severity(rule: Rule, finding: Finding) -> Severity:
+    return finding.severity or rule.severity
+
+
+def _kind(rule: Rule, finding: Finding) -> Kind:
+    return finding.kind or rule.kind
+
+
+def _explained(fired: list[tuple[Rule, Finding]]) -> list[Diagnosed]:
+    """Link each finding to the cause that accounts for it; a cause that begins after its effect accounts for nothing."""
+    names = {rule.name for rule, _ in fired}
+    result = []
+    for rule, finding in fired:
+        explainers = [
+            (other, its)
+            for other, its in fired
+            if rule.name in other.explains
+            and other.name != rule.name
+            and _kind(other, its) is Kind.CAUSE
+            and (its.onset_step or 0) <= (finding.onset_step if finding.onset_step is not None else 1 << 60)
+            # Of two causes that explain each other, the one with the stronger proof stands.
+            and not (other.name in rule.explains and _strength(other, its) >= _strength(rule, finding))
+        ]
+        best = min(explainers, key=lambda pair: _strength(*pair), default=None)
+        result.append(_final(rule, finding, sorted(rule.explains & names), best[0].name if best else None))
+    return result
+
+
+def _strength(rule: Rule, finding: Finding) -> tuple[int, int, str]:
+    return (_severity(rule, finding).rank, finding.proof.rank, rule.code)
+
+
+def _final(rule: Rule, finding: Finding, explains: list[str], explained_by: str | None) -> Diagnosed:
+    value, basis = confidence(rule.name, finding.proof.value)
+    place = finding.location
+    return Diagnosed(
+        rule=rule.code,
+        name=rule.name,
+        kind=_kind(rule, finding).value,
+        severity=_severity(rule, finding).value,
+        title=finding.title,
+        proof=finding.proof.value,
+        confidence=value,
+        confidence_basis=basis,
+        evidence=tuple(EvidenceLine(e.what, e.value, e.expected, e.source) for e in finding.evidence),
+        location=Place(place.file, place.line, place.symbol, place.module) if place else None,
+        onset_step=finding.onset_step,
+        explains=tuple(explains),
+        explained_by=explained_by,
+        explanation=rule.explanation,
+        fix=_remedy(finding.fix),
+        docs=f"cognate rule {rule.name}",
+    )
+
+
+def _remedy(fix: Fix | None) -> Remedy | None:
+    if fix is None:
+        return None
+    return Remedy(fix.summary, fix.steps, fix.commands, fix.effort, fix.risk, fix.diff, None)
+
+
+def _ranked(findings: list[Diagnosed]) -> tuple[Diagnosed, ...]:
+    def key(item: Diagnosed) -> tuple[Any, ...]:
+        return (
+            item.kind != "cause" or item.explained_by is not None,
+            Severity(item.severity).rank,
+            Proof(item.proof).rank,
+            -len(item.explains),
+            -(item.confidence if item.confidence is not None else 0.5),
+            item.onset_step if item.onset_step is not None else 1 << 60,
+            item.rule,
+            item.title,
+        )
+
+    return tuple(sorted(findings, key=key))
+
+
+def _is_root(item: Diagnosed) -> bool:
+    return item.kind == "cause" and item.explained_by is None and item.severity != "info"
+
+
+def _status(
+    case: Case, findings: tuple[Diagnosed, ...], roots: tuple[Diagnosed, ...], outcomes: list[Outcome]
+) -> tuple[Status, str]:
+    open_symptoms = [f for f in findings if f.kind == "symptom" and f.explained_by is None and f.severity != "info"]
+    worst = [*roots, *open_symptoms]
+    if any(item.severity == "error" for item in worst):
+        count = len(roots)
+        if not count:
+            return "unhealthy", f"{open_symptoms[0].title}; no rule could say why"
+        return "unhealthy", f"{count} root cause{'s' if count > 1 else ''} found"
+    if worst:
+        what = "a root cause at warning level" if roots else "a symptom that no rule could explain"
+        return "warning", f"{what}: {worst[0].title}"
+    crash = case.info.get("exception")
+    if crash:
+        return "inconclusive", f"the run ended with {crash.get('type', 'an exception')} and no rule could say why"
+    core = [o for o in outcomes if o.rule.core and o.status != "ignored"]
+    checked = [o for o in core if o.status == "clear"]
+    if not core or len(checked) < CORE_SHARE * len(core):
+        return "inconclusive", f"only {len(checked)} of {len(core)} core rules could be checked"
+    return "healthy", f"{len(checked)} of {len(core)} core rules were checked and clear"

@@ -1,0 +1,170 @@
+"""What is installed, from folder listings and metadata files alone; what is broken about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+METADATA_LIMIT = 5_000_000
+TESTS = re.compile(r"(^|/)(tests?|testing|examples?)/")
+# Import names that no rule of spelling leads to the distribution's name.
+DISTRIBUTION_OF = {
+    "Crypto": "pycryptodome", "IPython": "ipython", "MySQLdb": "mysqlclient", "OpenSSL": "pyOpenSSL", "PIL": "pillow",
+    "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv", "faiss": "faiss-cpu", "fitz": "PyMuPDF", "git": "GitPython", "hydra": "hydra-core",
+    "ignite": "pytorch-ignite", "jwt": "PyJWT", "pl_bolts": "lightning-bolts", "psycopg2": "psycopg2-binary",
+    "rouge": "rouge-score", "serial": "pyserial", "skimage": "scikit-image", "sklearn": "scikit-learn",
+    "tensorboardX": "tensorboardX", "umap": "umap-learn", "usb": "pyusb", "wx": "wxPython", "yaml": "PyYAML",
+    "zmq": "pyzmq",
+}  # fmt: skip
+
+
+def normal(name: str) -> str:
+    """The distribution's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def distribution_name(module: str) -> str:
+    """What to install for `import module`, where nothing better is known than the usual spelling."""
+    return DISTRIBUTION_OF.get(module, module.replace("_", "-"))
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One metadata folder."""
+
+    name: str
+    version: str
+    folder: Path  # the site folder that holds it
+    metadata: Path
+
+    def text(self, file: str) -> str:
+        """The metadata file `file`, empty where there is none."""
+        try:
+            return (self.metadata / file).read_bytes()[:METADATA_LIMIT].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    @property
+    def editable(self) -> str | None:
+        """The source folder of an editable install."""
+        try:
+            direct = json.loads(self.text("direct_url.json") or "{}")
+        except ValueError:
+            return None
+        if isinstance(direct, dict) and direct.get("dir_info", {}).get("editable"):
+            return str(direct.get("url", "")).removeprefix("file://")
+        return None
+
+    @property
+    def source(self) -> str | None:
+        """The local folder that it was installed from, editable or not."""
+        try:
+            direct = json.loads(self.text("direct_url.json") or "{}")
+        except ValueError:
+            return None
+        url = str(direct.get("url", "")) if isinstance(direct, dict) else ""
+        return url.removeprefix("file://") if url.startswith("file://") else None
+
+    def record(self) -> list[str]:
+        """Paths in RECORD, relative to `folder`."""
+        return [row.rpartition(",")[0].rpartition(",")[0].strip('"') for row in self.text("RECORD").splitlines() if row]
+
+    def modules(self) -> set[str]:
+        """Top-level modules that it installs, by top_level.txt or else by RECORD."""
+        listed = {line.strip() for line in self.text("top_level.txt").splitlines() if line.strip()}
+        if listed:
+            return listed
+        tops = {path.partition("/")[0] for path in self.record() if not path.startswith((".", "/"))}
+        return {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".egg-info", ".data"))}
+
+    def requirements(self) -> list[str]:
+        """Names of what it needs without condition (no marker, no extra)."""
+        found = []
+        for line in self.text("METADATA").partition("\n\n")[0].splitlines():
+            if line.startswith("Requires-Dist:") and ";" not in line:
+                match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.partition(":")[2].strip())
+                if match:
+                    found.append(match.group())
+        return found
+
+
+class Distributions:
+    """Everything installed in the folders of a path, in their order."""
+
+    def __init__(self, folders: Iterable[str]) -> None:
+        self.all: list[Installed] = []
+        self.leftovers: list[Path] = []
+        for folder in dict.fromkeys(folders):
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError:
+                continue
+            for name in names:
+                if name.startswith("~"):
+                    self.leftovers.append(Path(folder, name))
+                elif name.endswith((".dist-info", ".egg-info")):
+                    self._add(Path(folder), name)
+        self.by_name: dict[str, list[Installed]] = {}
+        for item in self.all:
+            self.by_name.setdefault(normal(item.name), []).append(item)
+
+    def _add(self, folder: Path, name: str) -> None:
+        stem, _, kind = name.rpartition(".")
+        label, _, version = stem.partition("-")
+        if kind == "egg-info":
+            version = re.sub(r"-py\d.*$", "", version)
+        if label and version:
+            self.all.append(Installed(label, version, folder, folder / name))
+
+    def named(self, name: str) -> Installed | None:
+        """The first installation of the distribution `name`."""
+        return next(iter(self.by_name.get(normal(name), [])), None)
+
+    def providing(self, module: str, folder: str | None = None) -> Installed | None:
+        """The distribution that installs the top-level module `module` (in `folder`, where one is given)."""
+        likely = self.by_name.get(normal(distribution_name(module)), []) + self.by_name.get(normal(module), [])
+        here = [item for item in self.all if folder is None or str(item.folder) == folder]
+        for item in likely:
+            if item in here and (module in item.modules() or not (item.text("RECORD") or item.text("top_level.txt"))):
+                return item
+        needle = module.encode()
+        for item in here:
+            if item not in likely and _mentions(item, needle) and module in item.modules():
+                return item
+        return None
+
+
+def _mentions(item: Installed, needle: bytes) -> bool:
+    for file in ("top_level.txt", "RECORD"):
+        try:
+            data = (item.metadata / file).read_bytes()
+        except OSError:
+            continue
+        return data.startswith(needle) or b"\n" + needle in data
+    return False
+
+
+def missing_files(item: Installed) -> tuple[list[str], int]:
+    """Return (module files of RECORD that are not there, tests left aside; the number of module files it lists)."""
+    listed = [
+        path
+        for path in item.record()
+        if path.endswith((".py", ".so", ".pyd")) and not path.startswith((".", "/")) and not TESTS.search(path)
+    ]
+    folders: dict[str, frozenset[str]] = {}
+    gone = []
+    for path in listed:
+        head, _, name = path.rpartition("/")
+        if head not in folders:
+            try:
+                folders[head] = frozenset(os.listdir(item.folder / head))
+            except OSError:
+                folders[head] = frozenset()
+        if name not in folders[head]:
+            gone.append(path)
+    return gone, len(listed)

@@ -1,0 +1,101 @@
+"""Data and chance: DataLoaders with what they were told, batches with their fingerprints, and every reseeding."""
+
+from __future__ import annotations
+
+import random
+import sys
+import weakref
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, dataloader
+
+from cognate.observe.live import facts
+from cognate.observe.live.patch import before_and_after, wrap
+from cognate.observe.live.recorder import Recorder, guarded, timed
+
+# Batches described per pass over a loader, and passes described per loader.
+CLOSE_BATCHES = 4
+CLOSE_PASSES = 6
+
+
+class Data:
+    """Wraps DataLoader's constructor, its iteration and the seeding functions."""
+
+    def __init__(self, recorder: Recorder, listen: Any) -> None:
+        self.recorder = recorder
+        self.listen = listen  # turns the module hooks on: a new pass may be an evaluation
+        self.passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self.iterators: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
+
+    def install(self) -> None:
+        """Wrap them."""
+        guard = self.recorder
+        wrap(DataLoader, "__init__", before_and_after(after=guarded(guard, "DataLoader")(self._constructed)))
+        wrap(DataLoader, "__iter__", before_and_after(after=guarded(guard, "DataLoader")(self._pass_begins)))
+        after = guarded(guard, "batch")(timed(guard)(self._batch))
+        wrap(dataloader._BaseDataLoaderIter, "__next__", before_and_after(after=after))
+        # The subclasses call the base's __next__ by inheritance, so one wrapper sees every batch.
+        note = guarded(guard, "seed")(self._seeded)
+        for owner, name, said in ((torch, "manual_seed", "torch"), (torch.random, "manual_seed", "torch")):
+            wrap(owner, name, before_and_after(before=lambda *a, said=said, **k: note(said, a, k)))
+        wrap(random, "seed", before_and_after(before=lambda *a, **k: note("random", a, k)))
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and hasattr(numpy, "random"):
+            wrap(numpy.random, "seed", before_and_after(before=lambda *a, **k: note("numpy", a, k)))
+
+    def _constructed(self, _: None, loader: DataLoader, *args: Any, **kwargs: Any) -> None:
+        sampler = type(loader.sampler).__name__ if hasattr(loader, "sampler") else None
+        try:
+            length: int | None = len(loader.dataset)  # type: ignore[arg-type]
+        except TypeError:
+            length = None
+        self.recorder.event(
+            "loader",
+            self.recorder.sites.here(4),
+            object=self.recorder.label(loader, "loader"),
+            dataset=type(loader.dataset).__name__,
+            dataset_id=self.recorder.label(loader.dataset, "dataset"),
+            length=length,
+            batch_size=loader.batch_size,
+            sampler=sampler,
+            shuffles=sampler not in ("SequentialSampler", "_InfiniteConstantSampler", None),
+            workers=loader.num_workers,
+            drop_last=loader.drop_last,
+        )
+
+    def _pass_begins(self, iterator: Any, loader: DataLoader) -> None:
+        count = self.passes.get(loader, 0)
+        self.passes[loader] = count + 1
+        label = self.recorder.label(loader, "loader")
+        self.recorder.counts[f"pass:{label}"] += 1
+        if count < CLOSE_PASSES:
+            self.iterators[iterator] = [label, count, 0]
+            self.recorder.call("loader_iter", self.recorder.sites.here(4), object=label, number=count)
+        self.listen()
+
+    def _batch(self, batch: Any, iterator: Any) -> None:
+        state = self.iterators.get(iterator)
+        if state is None or state[2] >= CLOSE_BATCHES:
+            return
+        state[2] += 1
+        tensors = facts.tensors_in(batch)[:4]
+        described = []
+        for tensor in tensors:
+            fact = facts.describe(tensor) | {"hash": facts.fingerprint(tensor)}
+            if tensor.dim() == 1 and not tensor.is_floating_point():
+                fact["histogram"] = facts.histogram(tensor)
+            described.append(fact)
+        self.recorder.event("batch", object=state[0], number=state[1], index=state[2] - 1, tensors=described)
+
+    def _seeded(self, library: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        value = args[0] if args else kwargs.get("seed", kwargs.get("a"))
+        seed = value if isinstance(value, (int, float, str)) else type(value).__name__
+        site = self.recorder.sites.here(4)
+        if site is None:  # a library seeding itself is no decision of the script's
+            return
+        if len(self.recorder.seeds) < 16:
+            self.recorder.seeds.append({"library": library, "seed": seed})
+        self.recorder.counts[f"seed:{library}"] += 1
+        if self.recorder.counts[f"seed:{library}"] <= 64:
+            self.recorder.event("seed", site, library=library, seed=seed)

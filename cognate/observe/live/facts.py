@@ -1,0 +1,101 @@
+"""Facts about tensors, small enough to write down: shapes, ranges, what kind of numbers the rows are, fingerprints."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Rows that are looked at on a close window: enough for every share that a rule decides by, cheap on any model.
+MOST_ROWS = 2048
+MOST_NUMBERS = 65_536
+
+
+def tensors_in(value: Any, depth: int = 3) -> list[Tensor]:
+    """Tensors in `value`: itself, or in tuples, lists, dicts and dataclass-like outputs, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    if depth and isinstance(value, dict):
+        return [t for item in value.values() for t in tensors_in(item, depth - 1)]
+    if depth and isinstance(value, (list, tuple)):
+        return [t for item in value for t in tensors_in(item, depth - 1)]
+    return []
+
+
+def sample(tensor: Tensor, most: int = MOST_NUMBERS) -> Tensor:
+    """At most `most` elements of `tensor`, evenly spaced, flat, detached."""
+    flat = tensor.detach().reshape(-1)
+    stride = max(1, -(-flat.numel() // most))
+    return flat[::stride]
+
+
+def describe(tensor: Tensor) -> dict[str, Any]:
+    """Shape, dtype and, for numbers, range and moments (of a sample where the tensor is large)."""
+    facts: dict[str, Any] = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+    if tensor.numel() == 0 or tensor.is_complex() or tensor.is_sparse or tensor.device.type == "meta":
+        return facts
+    values = sample(tensor)
+    if not tensor.is_floating_point():
+        facts.update(min=int(values.min()), max=int(values.max()))
+        return facts
+    values = values.float()
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        facts["nonfinite"] = round(1.0 - float(finite.float().mean()), 6)
+        values = values[finite]
+        if values.numel() == 0:
+            return facts
+    facts.update(min=float(values.min()), max=float(values.max()), mean=float(values.mean()))
+    facts["std"] = float(values.std()) if values.numel() > 1 else 0.0
+    return facts
+
+
+def rows_kind(scores: Tensor, class_dim: int) -> str:
+    """What the rows of `scores` along `class_dim` are: "probabilities", "log_probabilities" or "logits".
+
+    Rows that are ≥ 0 and sum to 1 within 1e-3 are probabilities (the bound of faults.md, loss-softmax-twice).
+    """
+    rows = scores.detach().movedim(class_dim, -1).reshape(-1, scores.shape[class_dim])[:MOST_ROWS].float()
+    if rows.numel() == 0 or rows.shape[1] < 2:
+        return "logits"
+    if bool((rows >= 0).all()) and bool(((rows.sum(-1) - 1).abs() < 1e-3).all()):
+        return "probabilities"
+    if bool((rows <= 1e-6).all()) and bool((rows.logsumexp(-1).abs() < 1e-3).all()):
+        return "log_probabilities"
+    return "logits"
+
+
+def histogram(labels: Tensor, most: int = 64) -> dict[str, Any]:
+    """Counts of integer labels: the commonest ones, how many are distinct, and how sorted they came."""
+    flat = labels.detach().reshape(-1)[: 4 * MOST_ROWS]
+    values, counts = torch.unique(flat, return_counts=True)
+    order = torch.argsort(counts, descending=True, stable=True)[:most]
+    facts: dict[str, Any] = {
+        "distinct": int(values.numel()),
+        "total": int(flat.numel()),
+        "counts": {str(int(v)): int(c) for v, c in zip(values[order], counts[order], strict=True)},
+    }
+    if flat.numel() > 1:
+        facts["runs"] = 1 + int((flat[1:] != flat[:-1]).sum())
+    return facts
+
+
+def fingerprint(tensor: Tensor, most: int = 256) -> int:
+    """A content hash of an evenly spaced sample of `tensor` and its shape; equal contents have equal fingerprints."""
+    return zlib.crc32(_bytes(sample(tensor, most)), zlib.crc32(str(tuple(tensor.shape)).encode()))
+
+
+def row_fingerprints(tensor: Tensor, most_rows: int = 512, most_columns: int = 64) -> list[int]:
+    """A hash of each of the first rows of a batch (batch, …), over evenly spaced columns; equal samples have equal ones."""
+    rows = tensor.detach()[:most_rows]
+    rows = rows.reshape(rows.shape[0], -1)
+    stride = max(1, -(-rows.shape[1] // most_columns))
+    return [zlib.crc32(array("d", row).tobytes()) for row in rows[:, ::stride].double().tolist()]
+
+
+def _bytes(values: Tensor) -> bytes:
+    # Not through numpy: the user's environment may hold torch without it.
+    return array("d", values.double().tolist()).tobytes()

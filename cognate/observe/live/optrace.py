@@ -1,0 +1,181 @@
+"""A trace of the tensor operations between one training forward and its backward: the data flow, with lines of source.
+
+It answers questions that no statistic can: which operation cut the gradient of the halting head, whether a softmax feeds a
+cross-entropy, which two shapes were broadcast. A function mode sees each call with its arguments and calls the very same
+function, so results do not change. It is active in single windows only, never in evaluation (where a mode would turn off
+torch's fused inference paths) and never where torch.compile is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from cognate.observe.live.modules import Modules
+from cognate.observe.live.recorder import Recorder, guarded
+
+# Traced windows: an early one, and later ones for what a schedule or curriculum switches on.
+WINDOWS = (1, 40, 400)
+MOST_NODES = 6000
+# Arguments worth keeping; large or private ones are not.
+ARGUMENTS = (
+    "dim",
+    "p",
+    "is_causal",
+    "dropout_p",
+    "value",
+    "keepdim",
+    "training",
+    "reduction",
+    "start_dim",
+    "dims",
+    "eps",
+)
+SKIPPED = {
+    "__get__",
+    "__set__",
+    "size",
+    "dim",
+    "numel",
+    "is_floating_point",
+    "device",
+    "__len__",
+    "__repr__",
+    "__format__",
+}
+# Positional arguments that matter, by operation: where they stand.
+POSITIONAL = {
+    "softmax": "dim", "log_softmax": "dim", "sum": "dim", "mean": "dim", "cumsum": "dim", "cumprod": "dim",
+    "argmax": "dim", "max": "dim", "logsumexp": "dim", "clamp": "min", "pow": "exponent", "dropout": "p",
+}  # fmt: skip
+
+
+class OpTrace(TorchFunctionMode):
+    """The mode that is pushed for one window."""
+
+    def __init__(
+        self, recorder: Recorder, modules: Modules, parameters: dict[int, str], inputs: dict[int, str]
+    ) -> None:
+        super().__init__()
+        self.recorder, self.modules = recorder, modules
+        self.parameters, self.inputs = parameters, inputs
+        self.known: dict[int, int] = {}
+        self.nodes: list[dict[str, Any]] = []
+        self.note = guarded(recorder, "operation trace")(self._note)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call `func` unchanged, then write the call down."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        self.note(func, args, kwargs, result)
+        return result
+
+    def _note(self, func: Any, args: Any, kwargs: dict[str, Any], result: Any) -> None:
+        name = getattr(func, "__name__", "")
+        if name in SKIPPED or len(self.nodes) >= MOST_NODES:
+            return
+        given = _tensors((*args, *kwargs.values()))
+        if not given and not isinstance(result, Tensor):
+            return
+        index = len(self.nodes)
+        node: dict[str, Any] = {"w": self.recorder.step, "i": index, "op": name.strip("_") or name}
+        node["in"] = [self.known[id(t)] for t in given if id(t) in self.known]
+        for key, table in (("p", self.parameters), ("x", self.inputs)):
+            names = [table[id(t)] for t in given if id(t) in table]
+            if names:
+                node[key] = names
+        node["shapes"] = [list(t.shape) for t in given[:3]]
+        node["ig"] = any(t.requires_grad for t in given)
+        outputs = (
+            [result] if isinstance(result, Tensor) else _tensors(result) if isinstance(result, (tuple, list)) else []
+        )
+        if name == "__setitem__":
+            outputs = [args[0]]
+        for out in outputs:
+            self.known[id(out)] = index
+        if outputs:
+            node["shape"], node["g"] = list(outputs[0].shape), outputs[0].requires_grad
+            node["dtype"] = str(outputs[0].dtype).removeprefix("torch.")
+            if node["dtype"] == "bool" and node["ig"] and outputs[0].numel():
+                node["true"] = round(float(outputs[0].float().mean()), 5)
+        node["a"] = _arguments(name, args, kwargs)
+        site = self.recorder.sites.here(4)
+        if site:
+            node["site"] = site
+        if self.modules.stack:
+            module = self.modules.stack[-1]
+            node["m"] = self.modules.names.get(id(module), type(module).__name__)
+        self.nodes.append(node)
+
+    def finish(self, root: Tensor) -> None:
+        """Write the trace down; `root` is the tensor that backward was called on."""
+        for node in self.nodes:
+            self.recorder.add("trace", node)
+        end = self.known.get(id(root))
+        self.recorder.add("trace", {"w": self.recorder.step, "root": end, "nodes": len(self.nodes)})
+
+
+class Tracing:
+    """Pushes the mode when a training forward begins in a chosen window and pops it when backward begins."""
+
+    def __init__(self, recorder: Recorder, modules: Modules) -> None:
+        self.recorder, self.modules = recorder, modules
+        self.mode: OpTrace | None = None
+        self.windows = list(WINDOWS)
+        recorder.must_look |= set(WINDOWS)
+
+    def begin(self, root: nn.Module, args: Any, kwargs: Any, parameters: dict[int, str], grad: bool) -> None:
+        """Start, if this window is to be traced and nothing forbids it."""
+        if self.mode is not None or not self.windows or self.recorder.step < self.windows[0]:
+            return
+        if not (grad and root.training and self.recorder.close) or self.modules.compiled:
+            return
+        self.windows = [w for w in self.windows if w > self.recorder.step]
+        inputs = {id(t): f"input{i}" for i, t in enumerate(_tensors((*args, *kwargs.values())))}
+        self.mode = OpTrace(self.recorder, self.modules, parameters, inputs)
+        self.mode.__enter__()
+
+    def end(self, root: Tensor | None = None) -> None:
+        """Stop, and write down what was seen if backward was reached."""
+        if self.mode is None:
+            return
+        mode, self.mode = self.mode, None
+        mode.__exit__(None, None, None)
+        if root is not None:
+            mode.finish(root)
+
+
+def _tensors(values: Any, depth: int = 2) -> list[Tensor]:
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif depth and isinstance(value, (list, tuple)):
+            found.extend(_tensors(value, depth - 1))
+    return found
+
+
+def _arguments(name: str, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in kwargs.items() if k in ARGUMENTS and isinstance(v, (int, float, bool, str))}
+    if name in POSITIONAL and len(args) > 1 and isinstance(args[1], (int, float)):
+        kept.setdefault(POSITIONAL[name], args[1])
+    if name in ("masked_fill", "masked_fill_") and len(args) > 2 and isinstance(args[2], (int, float)):
+        kept["value"] = str(args[2])
+    if name == "scaled_dot_product_attention":
+        kept["masked"] = (len(args) > 3 and args[3] is not None) or kwargs.get("attn_mask") is not None
+    scalars = [a for a in args if isinstance(a, (int, float)) and not isinstance(a, bool)]
+    if scalars and name in (
+        "mul",
+        "__mul__",
+        "__rmul__",
+        "div",
+        "__truediv__",
+        "__rtruediv__",
+        "add",
+        "__add__",
+        "__radd__",
+    ):
+        kept["scalar"] = scalars[0] if scalars[0] - scalars[0] == 0 else str(scalars[0])
+    return kept

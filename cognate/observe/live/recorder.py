@@ -1,0 +1,222 @@
+"""The state that all hooks share: the step, whether this window is looked at closely, the budget, the files.
+
+A *window* is what happens between two optimizer steps. Every window costs a few microseconds; a *close* one is recorded in
+full (order of calls, loss facts, gradients), a *deep* one also by layer. The first windows are close; later ones as the
+budget allows. Nothing here draws random numbers, and nothing raises into the user's code (see `guarded`).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cognate.case.store import Appender, write_json
+from cognate.observe.live.sites import Sites
+
+# The first windows are always close: this is where most faults show, and what probes and identities need.
+FIRST_CLOSE = 16
+# A run whose windows cost less than this in all may look at every fifth one whatever the share is: tiny models step in
+# less time than it takes to read their gradients.
+FREE_SECONDS = 0.15
+FLUSH_SECONDS = 0.5
+MOST_ERRORS = 5
+
+
+class Recorder:
+    """One per process; hooks reach it through the closure that installed them."""
+
+    def __init__(self, session: Any) -> None:
+        options = session.options
+        self.folder = Path(session.folder)
+        self.sites = Sites(options.get("roots", "").split("|"))
+        self.budget = float(options.get("budget", "1")) / 100.0
+        self.probe_seconds = float(options.get("probe_seconds", "5")) if options.get("probe") == "1" else 0.0
+        self.process = os.getpid()
+        self.thread = threading.get_ident()
+        self.started = time.perf_counter()
+        self.installed: list[str] = []
+        self.errors: list[str] = []
+        self.seeds: list[Any] = []
+        self.step = 0
+        self.number = 0
+        self.sampled = 0
+        self.close = True
+        self.deep = True
+        self.next_deep = 1
+        self.must_look: set[int] = set()
+        self.next_close = FIRST_CLOSE
+        self.alive = True
+        self.spent = 0.0
+        self.probe_spent = 0.0
+        self.first_step_at: float | None = None
+        self.counts: Counter[str] = Counter()
+        self.rows: list[tuple[str, dict[str, Any]]] = []
+        self.flushed = self.started
+        self.files = {
+            name: Appender(self.folder / f"{name}.jsonl") for name in ("events", "metrics", "layers", "probes", "trace")
+        }
+        self.labels: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self.label_counts: Counter[str] = Counter()
+        self.at_step_end: list[Callable[[], None]] = []
+        self.after_step: list[Callable[[], None]] = []
+        self.at_finish: list[Callable[[], None]] = []
+        self.before_flush: list[Callable[[], None]] = []
+        os.register_at_fork(after_in_child=self._forked)
+        for stream, text in session.early:
+            self.printed(stream, text)
+
+    def _forked(self) -> None:
+        self.alive = False
+
+    @property
+    def active(self) -> bool:
+        """Whether hooks should record: in the process and thread that the script started with."""
+        return self.alive and threading.get_ident() == self.thread
+
+    def label(self, item: Any, prefix: str) -> str:
+        """A stable name for `item`, such as optimizer#0; ids are reused by Python, so the weak reference is checked."""
+        known = self.labels.get(id(item))
+        if known is not None and known[0]() is item:
+            return known[1]
+        text = f"{prefix}#{self.label_counts[prefix]}"
+        self.label_counts[prefix] += 1
+        self.labels[id(item)] = (weakref.ref(item), text)
+        return text
+
+    def event(self, kind: str, site: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+        """Append an event; returns it, so that a hook may complete it before the window ends."""
+        self.number += 1
+        row = {"kind": kind, "step": self.step, "n": self.number, "t": round(time.perf_counter() - self.started, 6)}
+        row.update(fields)
+        if site is not None:
+            row["site"] = site
+        self.rows.append(("events", row))
+        return row
+
+    def call(self, name: str, site: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any] | None:
+        """Count a call of the training loop, and keep its place in the order where the window is close."""
+        self.counts[name] += 1
+        if self.close:
+            return self.event("call", site or self.sites.here(3), name=name, **fields)
+        return None
+
+    def add(self, file: str, row: dict[str, Any]) -> None:
+        """Append `row` to another file of the case."""
+        self.rows.append((file, row))
+
+    def printed(self, stream: str, text: str) -> None:
+        """Keep a line that the script printed, and put everything on disk where it was long ago."""
+        if self.alive:
+            self.event("print", stream=stream, text=text)
+            if time.perf_counter() - self.flushed > FLUSH_SECONDS:
+                self.flush()
+
+    def end_window(self) -> None:
+        """Close this window and decide how closely to look at the next one."""
+        for function in self.at_step_end:
+            function()
+        now = time.perf_counter()
+        self.step += 1
+        if self.first_step_at is None:
+            self.first_step_at = now
+        self.sampled += self.close
+        cheap = self.spent < self.budget * (now - self.first_step_at)
+        tiny = self.spent < FREE_SECONDS and self.step % 5 == 0
+        due = self.step >= self.next_close
+        self.close = self.step < FIRST_CLOSE or cheap or tiny or due or self.step in self.must_look
+        if due:
+            self.next_close = int(self.next_close * 1.5)
+        self.deep = self.close and self.step >= self.next_deep
+        if self.deep:
+            self.next_deep = max(self.step + 1, int(self.step * 1.4))
+        for function in self.after_step:
+            function()
+        if now - self.flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put everything on disk: one write a file."""
+        for function in self.before_flush:
+            function()
+        # A loss call of the open window is still waiting for its coefficient.
+        held = [item for item in self.rows if self.alive and item[1].get("kind") == "loss_call"]
+        held = [item for item in held if item[1]["step"] == self.step]
+        rows = [item for item in self.rows if item not in held] if held else self.rows
+        self.rows = held
+        for name, file in self.files.items():
+            file.write(*[row for where, row in rows if where == name])
+        self.flushed = time.perf_counter()
+
+    def document(self, name: str, value: Any) -> None:
+        """Replace a whole JSON file of the case."""
+        write_json(self.folder / name, value)
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """Note that we failed; the first time, say so in one line on stderr."""
+        if not self.errors:
+            text = (
+                f"cognate: part of the observation failed and was left out ({where}: {type(error).__name__}: {error})"
+            )
+            sys.stderr.write(text.replace("\n", " ") + "\n")
+        if len(self.errors) < 50:
+            self.errors.append(f"{where}: {type(error).__name__}: {error}")
+
+    def finish(self) -> None:
+        """Write what is still in memory; nothing is recorded afterwards."""
+        if not self.alive:
+            return
+        for function in self.at_finish:
+            function()
+        self.event("call_counts", counts=dict(self.counts))
+        self.alive = False
+        self.flush()
+        for file in self.files.values():
+            file.close()
+
+
+def guarded(recorder: Recorder, where: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a hook that can't hurt: inactive outside the main thread and process, silent after it failed a few times."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        failures = 0
+
+        @functools.wraps(function)
+        def hook(*args: Any, **kwargs: Any) -> Any:
+            nonlocal failures
+            if not recorder.active or failures >= MOST_ERRORS:
+                return None
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                failures += 1
+                recorder.failed(where, error)
+                return None
+
+        return hook
+
+    return decorate
+
+
+def timed(recorder: Recorder) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Charge what a hook costs to the recorder's account."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def hook(*args: Any, **kwargs: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                recorder.spent += time.perf_counter() - begun
+
+        return hook
+
+    return decorate

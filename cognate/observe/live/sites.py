@@ -1,0 +1,52 @@
+"""Call sites: the line of first-party code that asked for what a hook sees."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+_OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
+
+
+class Sites:
+    """Tells first-party files from libraries, and names them relative to the script's folder."""
+
+    def __init__(self, roots: list[str]) -> None:
+        self.roots = [os.path.realpath(root) + os.sep for root in roots if root]
+        self.libraries = tuple(
+            os.path.realpath(path) + os.sep
+            for path in {sys.base_prefix, sys.prefix, sys.exec_prefix}
+            # A script may live under the prefix (/usr holds /usr/home on some systems): only its lib folders are libraries.
+            for path in (os.path.join(path, "lib"), os.path.join(path, "Lib"))  # noqa: PTH118
+        )
+        self._names: dict[str, str | None] = {}
+
+    def first_party(self, filename: str) -> str | None:
+        """Name `filename` relative to the script's folder or the working directory; None for library code."""
+        try:
+            return self._names[filename]
+        except KeyError:
+            self._names[filename] = name = self._name(filename)
+            return name
+
+    def _name(self, filename: str) -> str | None:
+        if filename.startswith("<"):
+            return None
+        path = os.path.realpath(filename)
+        if path.startswith((_OWN + os.sep, *self.libraries)) or f"{os.sep}site-packages{os.sep}" in path:
+            return None
+        for root in self.roots:
+            if path.startswith(root):
+                return path[len(root) :].replace(os.sep, "/")
+        return None
+
+    def here(self, depth: int = 2) -> dict[str, Any] | None:
+        """The innermost first-party line on the stack, `depth` frames up; None where there is none."""
+        frame = sys._getframe(depth)
+        while frame is not None:
+            name = self.first_party(frame.f_code.co_filename)
+            if name is not None:
+                return {"file": name, "line": frame.f_lineno, "function": frame.f_code.co_name}
+            frame = frame.f_back  # type: ignore[assignment]
+        return None

@@ -1,0 +1,61 @@
+"""What a reader of foreign logs returns, and how numbers of any log become values with flags."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class ForeignRun:
+    """A run that somebody else logged, in our words."""
+
+    origin: str
+    title: str
+    rows: list[dict[str, Any]]  # rows of metrics.jsonl
+    columns: dict[str, str]  # the log's column: the role it was given
+    steps: int = 0  # optimizer steps that the run made, where the log says so
+    finished: bool = False
+    errors: list[str] = field(default_factory=list)  # what could not be used, one line each
+    facts: dict[str, Any] = field(default_factory=dict)  # what else the log says about the run
+
+
+def number(value: Any) -> tuple[float | None, str | None]:
+    """Return the finite value and the flag: (0.5, None), (None, "nan"); (None, None) where `value` is no number."""
+    if isinstance(value, bool):
+        return None, None
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None, None
+    if not isinstance(value, (int, float)):
+        return None, None
+    try:
+        value = float(value)
+    except OverflowError:
+        return None, "inf"
+    if math.isfinite(value):
+        return value, None
+    return None, "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+
+
+def put(row: dict[str, Any], key: str, value: Any) -> None:
+    """Set `row[key]`, a non-finite number as null with its flag in `nonfinite`; what is no number is left out."""
+    finite, flag = number(value)
+    if finite is None and flag is None:
+        return
+    row[key] = finite
+    if flag:
+        row.setdefault("nonfinite", {})[key] = flag
+
+
+def put_user(row: dict[str, Any], name: str, value: Any) -> None:
+    """Set a metric under the log's own name; its flag is `user.NAME`."""
+    finite, flag = number(value)
+    if finite is None and flag is None:
+        return
+    row.setdefault("user", {})[name] = finite
+    if flag:
+        row.setdefault("nonfinite", {})[f"user.{name}"] = flag

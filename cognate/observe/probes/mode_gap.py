@@ -1,0 +1,28 @@
+"""How much does the mode matter: the same batch, the same weights, in training and in evaluation mode."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from cognate.observe.live.modules import depends_on_mode
+from cognate.observe.probes.replay import NotRun, Replay
+
+
+def mode_gap(replay: Replay) -> dict[str, Any]:
+    """Measured the loss of the same batch with all modules in training mode and with all in evaluation mode."""
+    parts = [m for m in replay.snapshot.module.modules() if depends_on_mode(m)]
+    if not parts:
+        raise NotRun("no module of the model behaves differently in the two modes")
+    losses = {}
+    for mode in (True, False):
+        model = replay.copy()
+        # The replay puts the copy into the modes of the model that it is told to be like.
+        like = replace(replay, snapshot=replace(replay.snapshot, module=copy.deepcopy(model).train(mode)))
+        args, kwargs = replay.inputs()
+        with torch.no_grad():
+            losses[mode] = float(like.value(like.scores(model, args, kwargs, True)))
+    return {"train": losses[True], "eval": losses[False], "modules": sorted({type(m).__name__ for m in parts})}

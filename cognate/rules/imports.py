@@ -1,0 +1,149 @@
+"""What the rules about imports share: reading the rows, naming files as the user knows them, computing commands."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import PurePath
+from typing import Any
+
+from cognate.case.case import Case
+from cognate.case.schema import ImportTrace, ModulePlace
+from cognate.rules.model import Location
+
+
+def judged(case: Case) -> list[ImportTrace]:
+    """The import rows that can matter on this machine: not for type checkers, not for another platform."""
+    return [
+        row
+        for row in case.environment.get("imports", [])
+        if not row.get("type_checking") and row.get("gate") != "platform" and not _unneeded(case, row)
+    ]
+
+
+def _unneeded(case: Case, row: ImportTrace) -> bool:
+    """Whether the row stands in the handler of an import that succeeds, so that it never runs."""
+    primary = row.get("alternative_to")
+    if not primary:
+        return False
+    for other in case.environment.get("imports", []):
+        if other.get("file") == row.get("file") and top(other) == primary.partition(".")[0] and other is not row:
+            return other.get("status") == "found" and not other.get("breaks_at") and not other.get("wants")
+    return True  # an import that is not listed is a plain one of the standard library: it succeeds
+
+
+def top(row: ImportTrace) -> str:
+    """The top-level module of a row."""
+    return row["module"].partition(".")[0]
+
+
+def by_top(rows: list[ImportTrace]) -> dict[str, ImportTrace]:
+    """The first row of each top-level module, in order."""
+    first: dict[str, ImportTrace] = {}
+    for row in rows:
+        first.setdefault(top(row), row)
+    return first
+
+
+def certain(row: ImportTrace) -> bool:
+    """Whether the import runs whenever the script does."""
+    return row.get("reached", True) and not row.get("gate")
+
+
+def fails_aloud(row: ImportTrace) -> bool:
+    """Whether the failure of the import stops the script: unguarded, or its handler raises or exits."""
+    guard = row.get("guard")
+    return guard is None or guard.get("does") in ("raise", "exit")
+
+
+def meant(row: ImportTrace) -> list[dict[str, Any]]:
+    """The other interpreters in which a missing module is installed and that the user may have meant.
+
+    For an optional import only an environment that belongs to this code tells: one that happens to be on PATH does not.
+    """
+    if row.get("status") != "missing" or "." in row.get("missing", ""):
+        return []
+    others = [item for item in row.get("elsewhere", []) if item["kind"] == "interpreter"]
+    return others if fails_aloud(row) else [item for item in others if "on PATH" not in item["found_by"]]
+
+
+def half_installed(case: Case, row: ImportTrace) -> bool:
+    """Whether the metadata or a leftover of the missing module's distribution is there: broken, not absent."""
+    if row.get("status") != "missing" or "." in row.get("missing", ""):
+        return False
+    return bool(row.get("winner", {}).get("distribution")) or any(
+        top(row) in trouble.get("imports", []) and trouble.get("kind") in ("missing-files", "leftover")
+        for trouble in case.environment.get("troubles", [])
+    )
+
+
+def off_by_edit(row: ImportTrace) -> bool:
+    """Whether the missing module would be found without the edits of sys.path."""
+    return row.get("status") == "missing" and bool(row.get("counterfactual", {}).get("then"))
+
+
+def told_elsewhere(case: Case, row: ImportTrace) -> bool:
+    """Whether another rule names the cause of this missing import more closely than "it is not installed"."""
+    return bool(meant(row)) or half_installed(case, row) or off_by_edit(row)
+
+
+def shown(case: Case, path: str) -> str:
+    """`path` as the user would type it: relative to the working folder where it lies below it."""
+    cwd = case.environment.get("cwd") or case.info.get("cwd") or ""
+    try:
+        inner = PurePath(path).relative_to(cwd) if cwd else None
+    except ValueError:
+        inner = None
+    return path if inner is None else f"./{inner.as_posix()}"
+
+
+def module_file(place: ModulePlace) -> str:
+    """The folder with a closing slash for packages, else the file."""
+    return place["file"] + ("/" if place.get("kind") in ("package", "namespace") else "")
+
+
+def located(case: Case, file: str | None, line: int | None) -> Location | None:
+    """A location whose file is relative to the script's folder (with `-m`, the working folder) where it lies below it."""
+    if not file:
+        return None
+    environment = case.environment
+    sources = environment.get("sources") or []
+    base = str(PurePath(sources[0]).parent) if sources else ""
+    if "-m" in environment.get("command", []):
+        base = environment.get("cwd", "")
+    inside = base and file.startswith(base + "/")
+    return Location(file[len(base) + 1 :] if inside else file, line)
+
+
+def python(case: Case) -> str:
+    """The examined interpreter, quoted for a shell."""
+    return shlex.quote(str(case.environment.get("python", {}).get("executable", "python")))
+
+
+def pip_install(case: Case, *words: str) -> str:
+    """The command that installs into exactly the examined interpreter."""
+    return f"{python(case)} -m pip install {' '.join(shlex.quote(word) for word in words)}"
+
+
+def rename(case: Case, place: ModulePlace, taken: str) -> tuple[str, str]:
+    """Return (command that renames a shadowing file or package, its new module name)."""
+    new = f"local_{taken}"
+    old = PurePath(place["file"])
+    target = old.with_name(new + (old.suffix if place.get("kind") != "package" else ""))
+    verb = "git mv" if place.get("tracked") else "mv"
+    names = (shown(case, str(item)).removeprefix("./") for item in (old, target))
+    return f"{verb} {' '.join(shlex.quote(name) for name in names)}", new
+
+
+def label(place: ModulePlace, module: str) -> str:
+    """Name what a place is: the standard library's, an installed distribution with its version, or a file."""
+    if place.get("owner") == "stdlib":
+        return f"the standard library's {module}"
+    if place.get("distribution"):
+        return f"the installed {place['distribution']} {place.get('version', '')}".rstrip()
+    return place["file"]
+
+
+def importers_text(row: ImportTrace) -> str:
+    """The first place in installed code that imports the row's module."""
+    users: list[dict[str, Any]] = row.get("importers", [])
+    return f"{users[0]['file']}:{users[0]['line']}" if users else ""

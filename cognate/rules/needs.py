@@ -1,0 +1,55 @@
+"""Which evidence a rule may need, how its presence is tested, and what to do to get it."""
+
+from __future__ import annotations
+
+from cognate.case.case import Case
+
+_HOW = {
+    "run": "observe the script: `cognate run SCRIPT`",
+    "source": "observe the script, or name it: `cognate doctor SCRIPT`",
+    "model": "observe a script that builds a torch.nn.Module and trains it: `cognate run SCRIPT`",
+    "environment": "examine the script's environment: `cognate doctor SCRIPT`",
+    "trace": "observe the run: `cognate run SCRIPT` (torch.compile turns the trace off)",
+    "layers": "observe the run: `cognate run SCRIPT`",
+    "probe": "leave probes on: `cognate run --probe SCRIPT`",
+    "events": "observe the run: `cognate run SCRIPT`",
+}
+
+
+def missing(case: Case, need: str) -> tuple[str, str] | None:
+    """Return (reason, how to make it checkable) where `case` lacks the evidence `need`, else None.
+
+    `need` is one of: "run" (observed live), "source", "model", "environment", "layers", "metrics.FIELD" (a column with
+    at least one value), "events.KIND", "probe.NAME". Raises KeyError for any other word.
+    """
+    head, _, tail = need.partition(".")
+    if head == "metrics":
+        if any(tail in row or tail in row.get("nonfinite", {}) for row in case.metrics):
+            return None
+        return f"no {tail.replace('_', ' ')} was recorded", f"log {tail}, or observe the run with `cognate run SCRIPT`"
+    if head == "probe":
+        if case.probe(tail):
+            return None
+        why = case.probe_reason(tail)
+        return (f"the {tail} probe did not run" + (f": {why}" if why else ""), _HOW["probe"])
+    present = {
+        "run": lambda: case.info.get("origin") == "live",
+        "source": lambda: bool(case.source),
+        "model": lambda: bool(case.model.get("roots")),
+        "environment": lambda: bool(case.environment),
+        "trace": lambda: bool(case.trace),
+        "layers": lambda: bool(case.layers),
+        "events": lambda: bool(case.events(tail)),
+    }[head]
+    if present():
+        return None
+    reasons = {
+        "run": "the run was not observed live",
+        "source": "the source of the script is not in the case",
+        "model": "no model was observed",
+        "environment": "the environment was not examined",
+        "trace": "no training window was traced",
+        "layers": "no per-layer statistics were recorded",
+        "events": f"no {tail.replace('_', ' ')} was seen",
+    }
+    return reasons[head], _HOW[head]

@@ -1,0 +1,112 @@
+"""The recorded training loop as rules ask about it: windows between optimizer steps, calls in order, loss calls, layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cognate.case.case import Case
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Window:
+    """What happened, in order, from the end of one optimizer step to the end of the next."""
+
+    step: int
+    calls: list[Row] = field(default_factory=list)
+
+    def names(self) -> list[str]:
+        """Names of the calls, in order."""
+        return [call["name"] for call in self.calls]
+
+    def named(self, *names: str) -> list[Row]:
+        """The calls with one of these names, in order."""
+        return [call for call in self.calls if call["name"] in names]
+
+
+def windows(case: Case, closed: bool = True) -> list[Window]:
+    """The windows that were looked at closely, in order; with `closed`, only those that ended in an optimizer step."""
+    found: dict[int, Window] = {}
+    for call in case.events("call"):
+        step = int(call["step"])
+        found.setdefault(step, Window(step)).calls.append(call)
+    ordered = [found[step] for step in sorted(found)]
+    return [w for w in ordered if "step" in w.names()] if closed else ordered
+
+
+def after_step(case: Case, window: Window) -> list[Row]:
+    """Calls made after the window's optimizer step and before the next backward (they are recorded in the next window)."""
+    later = []
+    for call in case.events("call", step=window.step + 1):
+        if call["name"] == "backward":
+            break
+        later.append(call)
+    return later
+
+
+def share(flags: Iterable[bool]) -> float:
+    """The share of true values; 0 for none at all."""
+    values = list(flags)
+    return sum(values) / len(values) if values else 0.0
+
+
+def train_losses(case: Case, *functions: str) -> list[Row]:
+    """Loss calls with gradient, of the given functions (all where none is given)."""
+    return [row for row in case.events("loss_call", grad=True) if not functions or row["fn"] in functions]
+
+
+def commonest_site(rows: Iterable[Row]) -> Row | None:
+    """The call site that most of `rows` share."""
+    sites: Counter[tuple[str, int, str]] = Counter()
+    for row in rows:
+        site = row.get("site")
+        if site:
+            sites[(site.get("file"), site.get("line"), site.get("function"))] += 1
+    if not sites:
+        return None
+    (file, line, function), _ = max(sites.items(), key=lambda item: (item[1], -item[0][1]))
+    return {"file": file, "line": line, "function": function}
+
+
+def where(site: Row | None) -> str:
+    """`file:line`, or a phrase where the site is not known."""
+    return f"{site['file']}:{site['line']}" if site and site.get("line") else "a line that was not recorded"
+
+
+def parameters(case: Case) -> list[Row]:
+    """Every parameter of every root, with the root's class under `root` and whether the root was loaded under `loaded`."""
+    return [
+        {**parameter, "root": root.get("cls"), "loaded": root.get("loaded", False)}  # type: ignore[dict-item]
+        for root in case.model.get("roots", [])
+        for parameter in root.get("parameters", [])
+    ]
+
+
+def starved(case: Case, least: int) -> list[Row]:
+    """Trainable parameters that an optimizer owns and that never had a gradient in `least` or more windows."""
+    return [
+        p
+        for p in parameters(case)
+        if p.get("requires_grad") and p.get("grad") == "none" and p.get("optimizer") and p.get("windows", 0) >= least
+    ]
+
+
+def modules(case: Case) -> dict[str, Row]:
+    """Modules by dotted name (the last root wins where two roots use the same name)."""
+    return {m["name"]: m for root in case.model.get("roots", []) for m in root.get("modules", [])}
+
+
+def short(names: list[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def number(value: float | None) -> str:
+    """A number for a sentence: four significant digits."""
+    return "not finite" if value is None else f"{value:.4g}"

@@ -1,0 +1,71 @@
+"""LOSS202: the training loss leaves its minimum for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cognate.case.curves import extent, loss_curves, shown
+from cognate.case.printed import printed_metrics
+from cognate.case.series import divergence, finite
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Proof, Severity, Skip, rule
+
+_REWARD = ("reward", "return", "episode", "advantage")
+
+
+@rule(
+    code="LOSS202",
+    name="loss-diverging",
+    severity=Severity.ERROR,
+    kind=Kind.SYMPTOM,
+    core=True,
+    sources={
+        "factor": "twice the minimum of block medians: chosen, no healthy run tried so far comes near it at its end",
+        "tail": "it must hold for the last 15 % of the run, so that a spike that recovers is none",
+    },
+    fires=Example(metrics=[{"step": step, "loss": 2.0 * 1.05**step} for step in range(1, 80)]),
+    quiet=Example(
+        metrics=[{"step": step, "loss": 40.0 if 30 < step < 36 else 2.0 / (1 + step / 9)} for step in range(1, 80)]
+    ),
+)
+def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> Iterator[Finding | Clear | Skip]:
+    """The training loss diverges: it climbs away from its minimum and stays up.
+
+    Usual reasons: a learning rate that is too high or that a schedule raises, gradients that are never zeroed, a loss
+    with the wrong sign, no gradient clipping where the loss surface is steep. A spike that recovers is not meant, nor
+    are losses that play against each other (GAN) or whose target moves (reinforcement learning).
+    """
+    curves = [curve for curve in loss_curves(case) if len(finite(curve.values)) >= 6]
+    if not curves:
+        yield Skip("fewer than 6 values of the training loss are known", "train longer, or log the loss more often")
+    if any(curve.concurrent for curve in curves):
+        yield Clear("several losses alternate and play against each other: a rise of one is no divergence")
+        return
+    if _rewarded(case):
+        yield Clear("a reward is being optimised: its loss has a moving target and may rise")
+        return
+    for curve in curves:
+        numbers = finite(curve.values)
+        places = [index for index, value in enumerate(curve.values) if value is not None]
+        found = divergence(numbers, factor, tail)
+        if found is None:
+            yield Clear(
+                f"{curve.title} {extent(numbers)}, {shown(numbers[0])} at first and {shown(numbers[-1])} at last"
+            )
+            continue
+        onset = places[found.onset]
+        yield Finding(
+            f"the {curve.title} diverges from {curve.unit} {curve.steps[onset]} on: from a minimum of {shown(found.minimum)} to "
+            f"{shown(found.end)}, having begun at {shown(found.start)}",
+            Proof.MEASUREMENT,
+            (
+                Evidence("level at the end", shown(found.end), f"below {shown(factor * found.minimum)}", curve.source),
+                Evidence("lowest level", shown(found.minimum)),
+                Evidence("level at the start", shown(found.start)),
+            ),
+            onset_step=curve.onset(onset),
+        )
+
+
+def _rewarded(case: Case) -> bool:
+    names = {str(name) for row in case.metrics for name in row.get("user", {})} | set(printed_metrics(case))
+    return any(word in name.lower() for name in names for word in _REWARD)

@@ -1,0 +1,59 @@
+"""The error is maximised."""
+
+from collections.abc import Iterator
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.training import commonest_site, train_losses, where
+
+
+def _calls(coefficient: float) -> list[dict]:
+    base = {"kind": "loss_call", "fn": "mse_loss", "grad": True, "site": {"file": "t.py", "line": 40}, "value": 1.0}
+    return [base | {"step": s, "coefficient": coefficient} for s in range(8)]
+
+
+@rule(
+    code="LOSS104",
+    name="loss-flipped-sign",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"events.loss_call"},
+    explains={"loss-diverging", "loss-nonfinite", "loss-not-decreasing", "opt-weights-diverge", "grad-exploding", "opt-lr-too-high"},
+    core=True,
+    sources={"calls": "the coefficient is exact; five calls rule out one adversarial phase"},
+    fires=Example(events=_calls(-1.0)),
+    quiet=Example(events=_calls(1.0)),
+)
+def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
+    """The loss has the wrong sign: the error is maximised, because it enters the objective with a negative coefficient.
+
+    The coefficient is read off when backward reaches the loss. A negative weight on the only error term turns descent into
+    ascent. Adversarial terms beside a positive one, and optimizers with maximize=True, are left alone.
+    """
+    looked = [c for c in train_losses(case) if c.get("coefficient")]
+    if len(looked) < calls:
+        yield Skip("the coefficients of the losses could not be read", "use torch.nn.functional losses or their modules")
+        return
+    maximise = any(g.get("maximize") for o in case.model.get("optimizers", []) for g in o.get("groups", []))
+    sign = -1 if maximise else 1
+    negative = [c for c in looked if sign * c["coefficient"] < 0]
+    if len(negative) < 0.95 * len(looked):
+        yield Clear(f"the losses enter the objective with coefficients {_range(looked)}")
+        return
+    site = commonest_site(negative)
+    steps = [p["result"] for p in case.probe("small_step")]
+    rises = [s for s in steps if s.get("relative", 0.0) > 0]
+    extra = (Evidence("change of the loss after one small step", f"{rises[0]['relative']:+.2%}", "falls", "probe"),) if rises else ()
+    yield Finding(
+        title=f"{negative[0]['fn']} at {where(site)} has the wrong sign: its coefficient in what is differentiated is "
+        f"{negative[0]['coefficient']:.3g}, so the error is maximised",
+        proof=Proof.EXPERIMENT if rises else Proof.MEASUREMENT,
+        evidence=(Evidence("training calls with a negative coefficient", f"{len(negative)} of {len(looked)}", "0", "events.jsonl"), *extra),
+        location=Location.of(site),
+        onset_step=0,
+        fix=Fix("Remove the minus sign (or maximize=True), so that the error is minimised."),
+    )
+
+
+def _range(calls: list[dict]) -> str:
+    values = sorted(c["coefficient"] for c in calls)
+    return f"{values[0]:.3g} to {values[-1]:.3g}" if values[0] != values[-1] else f"{values[0]:.3g}"

@@ -1,0 +1,57 @@
+"""A sample's output depends on its neighbours in the batch."""
+
+from collections.abc import Iterator
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.source import first_call
+from cognate.rules.training import number
+
+
+def _probe(others: float) -> dict:
+    result = {"batch": 16, "others": others, "own": 0.5, "scale": 0.3, "samples_moved": 15 if others else 0}
+    return {"probe": "batch_independence", "status": "ok", "step": 2, "module": "Net", "result": result}
+
+
+@rule(
+    code="MODEL103",
+    name="model-batch-mixing",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"probe.batch_independence"},
+    explains={"loss-not-decreasing", "data-input-label-misaligned", "eval-overfit"},
+    core=True,
+    sources={"delta": "faults.md model-batch-mixing: 1e-5; ten times that, relative to the outputs' scale, for fused kernels"},
+    fires=Example(probes=[_probe(0.2)]),
+    quiet=Example(probes=[_probe(0.0)]),
+)
+def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
+    """Examples are mixed across the batch: one sample's output changes when another sample of the batch changes.
+
+    Tested in evaluation mode, where batch normalisation does not mix. Usual places: a view or reshape where a transpose is meant,
+    batch_first forgotten in a recurrent or transformer layer, a softmax or mean over dimension 0.
+    """
+    found = case.probe("batch_independence")
+    wrong = [p for p in found if p["result"]["others"] > delta * max(p["result"].get("scale", 1.0), 1e-3)]
+    if not wrong:
+        yield Clear(f"the other samples moved by {number(found[-1]['result']['others'])} when one sample changed")
+        return
+    result = wrong[0]["result"]
+    site = first_call(case, "view", "reshape")
+    yield Finding(
+        title=f"{wrong[0].get('module', 'the model')} mixes examples across the batch: changing one sample changes the outputs of "
+        f"{result.get('samples_moved')} of {result['batch'] - 1} others",
+        proof=Proof.EXPERIMENT,
+        evidence=(
+            Evidence("largest change of another sample's output", result["others"], "0", f"probe, step {wrong[0]['step']}"),
+            Evidence("change of the sample's own output", result["own"]),
+        ),
+        location=Location.of(_layout(case) or site),
+        onset_step=0,
+        fix=Fix("Keep dimension 0 for the batch: transpose instead of view, batch_first=True, softmax and mean over the last dimensions."),
+    )
+
+
+def _layout(case: Case) -> dict | None:
+    """A recurrent or transformer layer that was built without batch_first."""
+    layers = ("LSTM", "GRU", "RNN", "TransformerEncoderLayer", "TransformerDecoderLayer", "MultiheadAttention", "Transformer")
+    return first_call(case, *layers, where=lambda node: not any(k.arg == "batch_first" for k in node.keywords))

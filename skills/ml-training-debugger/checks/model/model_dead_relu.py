@@ -1,0 +1,60 @@
+"""Most ReLU units never fire."""
+
+from collections.abc import Iterator
+from statistics import median
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+
+
+def _layers(dead: float) -> list[dict]:
+    record = {"cls": "ReLU", "dead": dead, "rows": 64, "units": 128, "zero": dead, "mean_abs": 0.1, "std": 0.1}
+    return [{"step": s, "activation": {"net.1": record}} for s in (1, 2, 4, 8, 16)]
+
+
+@rule(
+    code="MODEL105",
+    name="model-dead-relu",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"layers"},
+    explains={"loss-not-decreasing", "grad-vanishing", "opt-lr-too-low", "data-input-label-misaligned"},
+    core=True,
+    sources={
+        "share": "SageMaker Debugger and AutoTrainer alarm at 50–70 % of a layer; 90 % over whole batches spares sparse healthy nets",
+    },
+    fires=Example(layers=_layers(0.97)),
+    quiet=Example(layers=_layers(0.2)),
+)
+def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
+    """Dead ReLU: nearly all units of a layer are zero for every sample of a batch, so no gradient passes through them.
+
+    Counted by unit over whole batches, because a sparse activation is zero often but not always. Usual causes: a negative bias
+    initialisation, a first step that was far too large, inputs of a large scale.
+    """
+    rows = case.layers[len(case.layers) // 2 :]
+    seen: dict[str, list[float]] = {}
+    for row in rows:
+        for name, record in row.get("activation", {}).items():
+            if record.get("cls") in ("ReLU", "ReLU6") and record.get("rows", 0) >= 16 and "dead" in record:
+                seen.setdefault(name, []).append(record["dead"])
+    if not seen:
+        yield Skip("no ReLU module was seen over a batch of 16 or more", "")
+        return
+    levels = {name: median(values) for name, values in seen.items()}
+    dead = {name: level for name, level in levels.items() if level >= share}
+    if not dead:
+        worst = max(levels.values())
+        yield Clear(f"at most {worst:.0%} of a ReLU layer's units are silent over a batch")
+        return
+    name = min(dead, key=lambda n: (-dead[n], n))
+    yield Finding(
+        title=f"dead ReLU units: {dead[name]:.0%} of the units of {name} never fire over whole batches, so no gradient passes them",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence(f"silent units of {name}", round(dead[name], 4), f"< {share}", "layers.jsonl"),
+            Evidence("layers above the bound", sorted(dead)),
+        ),
+        location=Location(module=name),
+        onset_step=int(case.layers[0]["step"]),
+        fix=Fix("Initialise by He with zero bias, lower the learning rate, normalise the input, or use LeakyReLU or GELU."),
+    )

@@ -1,0 +1,88 @@
+"""A next-token model sees the future."""
+
+import ast
+from collections.abc import Iterator
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.flow import flows
+from cognate.rules.source import called, class_named
+from cognate.rules.training import number
+
+
+def _probe(before: float) -> dict:
+    row = {"t": 7, "before": before, "after": 2.0, "scale": 0.5}
+    result = {"offset": 1, "time": 32, "before": before, "after": 2.0, "scale": 0.5, "modes": {"eval": [row]}}
+    if before:
+        result["leaking_module"] = {"name": "blocks.0.attn", "cls": "Attention"}
+    return {"probe": "causality", "status": "ok", "step": 2, "result": result}
+
+
+@rule(
+    code="MODEL101",
+    name="model-future-leak",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"probe.causality"},
+    explains={"eval-teacher-forcing-gap", "loss-no-shift"},
+    core=True,
+    sources={"delta": "faults.md model-future-leak: 1e-5 in fp32; ten times that, relative to the scores' scale, for fused kernels"},
+    fires=Example(probes=[_probe(0.12)]),
+    quiet=Example(probes=[_probe(0.0)]),
+)
+def model_future_leak(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
+    """Future tokens leak: a prediction changes when a later token changes, so the model is not causal and can copy the answer.
+
+    Next-token training then rewards looking ahead: the loss falls far below what the data allows, and generation, where the future
+    is unknown, fails. Usual places: a missing causal mask, a symmetric attention window, an unmasked cross-attention, a convolution
+    padded on both sides, a bidirectional recurrent layer. Asked only where the targets are the input shifted in time.
+    """
+    leaks = [p for p in case.probe("causality") if p["result"]["before"] > delta * max(1.0, p["result"].get("scale", 1.0))]
+    if not leaks:
+        result = case.probe("causality")[-1]["result"]
+        yield Clear(f"scores up to t moved by {number(result['before'])} when later tokens changed, those after t by {number(result['after'])}")
+        return
+    result = leaks[0]["result"]
+    module = result.get("leaking_module") or {}
+    name = ".".join(part for part in (module.get("name"),) if part)
+    site, what = _place(case, module)
+    inside = f" {module.get('cls')}{f' ({name})' if name else ''}" if module else " the model"
+    modes = sorted(result.get("modes", {}))
+    yield Finding(
+        title=f"future tokens leak through{inside}: predictions change when later tokens change, the {what} is not causal",
+        proof=Proof.EXPERIMENT,
+        evidence=(
+            Evidence("largest change of a scored prediction before the changed token", result["before"], "0", f"probe causality, step {leaks[0]['step']}"),
+            Evidence("change after it (the token does matter)", result["after"], "above 0"),
+            Evidence("seen in modes", ", ".join(modes)),
+        ),
+        location=Location.of(site, name or None),
+        onset_step=0,
+        fix=Fix(
+            "Mask the future: allow position i to see only j ≤ i (is_causal=True, or torch.tril, or 0 ≤ i - j ≤ window), in every "
+            "attention, cross-attention and convolution of the decoder."
+        ),
+    )
+
+
+MASKING = ("masked_fill", "scaled_dot_product_attention", "where", "softmax", "conv1d", "multi_head_attention_forward")
+
+
+def _place(case: Case, module: dict) -> tuple[dict | None, str]:
+    """The line where the leaking module masks, attends or convolves: from the trace, else from its source."""
+    name = module.get("name", "")
+    for graph in flows(case):
+        for operation in MASKING:
+            # Operations of a module carry its dotted name, or that of a child.
+            for node in graph.find(lambda n: n["op"] == operation):
+                where = str(node.get("m", ""))
+                if node.get("site") and (where == name or where.startswith(f"{name}.") or where == module.get("cls")):
+                    kind = "convolution" if operation == "conv1d" else "attention"
+                    return node["site"], kind
+    found = class_named(case, module.get("cls", ""))
+    if found:
+        file, node = found
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call) and called(call) in ("masked_fill", "scaled_dot_product_attention", "softmax"):
+                return {"file": file, "line": call.lineno, "function": node.name}, "attention"
+        return {"file": file, "line": node.lineno, "function": node.name}, "layer"
+    return None, "model"

@@ -1,0 +1,58 @@
+"""Units of a layer are clones of each other."""
+
+from collections.abc import Iterator
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import first_call
+from cognate.rules.training import parameters, short
+
+
+def _model(clones: bool) -> dict:
+    row = {"requires_grad": True, "shape": [16, 8], "windows": 9, "optimizer": "optimizer#0", "grad": "present"}
+    rows = [row | {"name": f"net.{i}.weight", "clones": clones} for i in (0, 2)] + [row | {"name": "net.4.weight", "clones": False}]
+    return {"roots": [{"cls": "Net", "parameters": rows}]}
+
+
+@rule(
+    code="MODEL106",
+    name="model-symmetric-init",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"model"},
+    explains={"loss-not-decreasing", "opt-lr-too-low", "data-input-label-misaligned", "grad-vanishing", "grad-none-or-zero-param"},
+    core=True,
+    sources={"least": "faults.md section 7: look again after two effective steps; zero-initialised parts have moved by then"},
+    fires=Example(model=_model(True)),
+    quiet=Example(model=_model(False)),
+)
+def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
+    """Constant initialisation: all units of a layer have the same weights and stay clones, so the layer acts as a single unit.
+
+    Equal weights receive equal gradients; nothing breaks the symmetry. Zero-initialised outputs, LoRA's B and norm scales are
+    healthy, because their units part after the first steps: only layers whose rows are still equal later are counted.
+    """
+    weights = [
+        p for p in parameters(case)
+        if len(p.get("shape", [])) >= 2 and p["shape"][0] > 1 and p.get("requires_grad") and p.get("windows", 0) >= least
+    ]  # fmt: skip
+    if not weights:
+        yield Skip("no weight matrix was followed over three steps", "")
+        return
+    clones = [p["name"] for p in weights if p.get("clones") and p.get("optimizer")]
+    if not clones or len(clones) < 1:
+        yield Clear(f"the units of {len(weights)} weight tensors differ from each other")
+        return
+    frozen = [p for p in weights if p["name"] in clones and p.get("grad") == "none"]
+    if len(frozen) == len(clones):
+        yield Clear("the only uniform weights receive no gradient, which is another rule's subject")
+        return
+    site = first_call(case, "constant_", "zeros_", "ones_", "fill_", "zero_")
+    yield Finding(
+        title=f"symmetric initialisation: all units of {short(clones)} have identical weights (constant init) and remain clones of "
+        "each other",
+        proof=Proof.MEASUREMENT,
+        evidence=(Evidence("weight tensors whose rows are all equal after training began", len(clones), "0", "model.json"),),
+        location=Location.of(site, clones[0].rpartition(".")[0]),
+        onset_step=0,
+        fix=Fix("Initialise weights randomly (Kaiming or Xavier); constants are for biases and norm scales."),
+    )

@@ -1,0 +1,89 @@
+"""The learning rate is too high: updates are large against the weights while the loss gets worse or stays bad."""
+
+from collections.abc import Iterator
+from statistics import median
+
+from cognate.case.curves import loss_series
+from cognate.rules import (
+    Case,
+    Clear,
+    Evidence,
+    Example,
+    Finding,
+    Fix,
+    Kind,
+    Location,
+    Proof,
+    Said,
+    Severity,
+    Skip,
+    rule,
+)
+from cognate.rules.training import commonest_site, number
+
+
+def _metrics(ratio: float, losses: list) -> list[dict]:
+    return [{"step": i, "loss": v, "lr": 1.0, "update_ratio": ratio} for i, v in enumerate(losses)]
+
+
+@rule(
+    code="OPT103",
+    name="opt-lr-too-high",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"metrics.update_ratio", "metrics.lr"},
+    explains={
+        "loss-diverging", "loss-nonfinite", "loss-not-decreasing", "grad-exploding", "model-dead-relu", "data-input-label-misaligned",
+        "model-saturated-activation", "grad-vanishing",
+    },
+    core=True,
+    sources={
+        "ratio": "CS231n: updates of about 1e-3 of the weights are healthy; TheDeepChecker alarms above 1e-1, which we take",
+        "worse": "TheDeepChecker: diverging at twice the minimum; we ask for no gain over the first loss",
+    },
+    fires=Example(metrics=_metrics(0.6, [2.0 + 0.5 * (i % 5) + 0.1 * i for i in range(60)])),
+    quiet=Example(metrics=_metrics(0.003, [2.0 / (1 + 0.1 * i) for i in range(60)])),
+)  # fmt: skip
+def opt_lr_too_high(case: Case, *, ratio: float = 0.1, worse: float = 0.95) -> Iterator[Said]:
+    """The learning rate is too high: each step moves the weights by a large part of their size, and the loss does not fall.
+
+    Judged by the ratio of update to weight, which is free of the optimizer's scale, together with the loss: large updates alone
+    are normal at the start and for small or zero-initialised tensors.
+    """
+    ratios = [(int(r["step"]), float(r["update_ratio"])) for r in case.metrics if r.get("update_ratio") is not None]
+    losses = loss_series(case)
+    if len(ratios) < 5 or losses is None or len(losses.values) < 10:
+        yield Skip("too few updates were measured", "run at least ten optimizer steps")
+        return
+    blow_up = any(v is None for v in losses.values)
+    finite = [v for v in losses.values if v is not None]
+    typical = median(v for _, v in ratios)
+    early = max(v for s, v in ratios[:12])
+    head = median(finite[: max(3, len(finite) // 20)]) if finite else 0.0
+    tail = median(finite[-max(3, len(finite) // 5) :]) if finite else 0.0
+    bad = blow_up or tail > worse * head
+    large = typical > ratio or (blow_up and early > ratio)
+    if not (bad and large):
+        yield Clear(f"median update/weight ratio {number(typical)}")
+        return
+    rates = [r["lr"] for r in case.metrics if r.get("lr") is not None]
+    site = commonest_site(o for o in case.model.get("optimizers", []) if o.get("site"))
+    shown = typical if typical > ratio else early
+    yield Finding(
+        title=f"the learning rate {number(max(rates))} is too high: each step moves the weights by {shown:.0%} of their size "
+        + (
+            "and the loss becomes non-finite" if blow_up else f"and the loss goes from {number(head)} to {number(tail)}"
+        ),
+        proof=Proof.INFERENCE,
+        evidence=(
+            Evidence("median |Δw|/|w| per step", typical, "about 1e-3, below 0.1", "metrics.jsonl"),
+            Evidence(
+                "loss, first and last", f"{number(head)} → {'non-finite' if blow_up else number(tail)}", "falling"
+            ),
+        ),
+        location=Location.of(site),
+        onset_step=next((s for s, v in ratios if v > ratio), 0),
+        fix=Fix(
+            f"Lower the learning rate tenfold, to about {number(max(rates) / 10)}, and warm it up over the first steps."
+        ),
+    )

@@ -1,0 +1,76 @@
+"""The random generator is reseeded inside the training loop."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.training import where
+
+
+def _events(count: int) -> list[dict]:
+    site = {"file": "t.py", "line": 30, "function": "train"}
+    seeds = [{"kind": "seed", "step": 10 * i, "n": i, "library": "torch", "seed": 42, "site": site} for i in range(count)]
+    inputs = [{"shape": [8, 4], "hash": 7 if count > 2 else i} for i in range(12)]
+    return seeds + [{"kind": "forward", "grad": True, "training": True, "step": i, "n": 50 + i, "inputs": [t]} for i, t in enumerate(inputs)]
+
+
+@rule(
+    code="REPRO101",
+    name="repro-seed-reset-in-loop",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"events.seed"},
+    explains={"eval-overfit", "loss-not-decreasing"},
+    sources={
+        "least": "our calibration: two seedings are a start and a restart, three with one value at one line are a loop",
+        "repeats": "our calibration: fixed evaluation noise repeats nothing in training; half of the batches again is a repeat",
+    },
+    fires=Example(events=_events(6)),
+    quiet=Example(events=_events(1)),
+)
+def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3) -> Iterator[Said]:
+    """The seed is reset inside the training loop: every epoch or step draws the same random numbers, the same order and batches.
+
+    The model sees the same batches, the same augmentation and the same dropout masks again and again. Reseeding for a fixed
+    evaluation is healthy and repeats nothing in training, so repeated training batches are asked for as proof.
+    """
+    groups: dict[tuple, list[dict]] = {}
+    for event in case.events("seed"):
+        site = event.get("site") or {}
+        groups.setdefault((site.get("file"), site.get("line"), str(event.get("seed")), event.get("library")), []).append(event)
+    loops = [events for events in groups.values() if len({e["step"] for e in events}) >= least]
+    if not loops:
+        yield Clear("no seed is set more than twice")
+        return
+    hashes = [e["inputs"][0].get("hash") for e in case.events("forward", grad=True) if e.get("inputs")]
+    again = sum(count for count in Counter(hashes).values() if count > 1)
+    events = max(loops, key=len)
+    if not hashes:
+        yield Skip("training batches were not seen", "")
+        return
+    repeated = again / len(hashes)
+    if repeated < repeats and not _draws_per_epoch(case, events):
+        yield Clear(f"{len(events)} reseedings at {where(events[0]['site'])}, but only {repeated:.0%} of training batches repeat")
+        return
+    yield Finding(
+        title=f"the seed is reset inside the loop: manual_seed({events[0]['seed']}) at {where(events[0]['site'])} runs {len(events)} times, "
+        "so the same random order and batches repeat",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("steps at which the same seed was set", [e["step"] for e in events][:10], "once, before training", "events.jsonl"),
+            Evidence("training batches that were seen again", f"{repeated:.0%}", "about 0 %"),
+        ),
+        location=Location.of(events[0]["site"]),
+        onset_step=int(events[1]["step"]),
+        fix=Fix("Seed once, before the loop; give evaluation a generator of its own."),
+    )
+
+
+def _draws_per_epoch(case: Case, events: list[dict]) -> bool:
+    """Whether the first batches after each reseeding are equal: the sign of an epoch that repeats the last one."""
+    firsts = []
+    for event in events:
+        batches = [e for e in case.events("batch") if e["step"] == event["step"] and e["n"] > event["n"] and e.get("index") == 0]
+        if batches and batches[0]["tensors"]:
+            firsts.append((batches[0]["object"], batches[0]["tensors"][0].get("hash")))
+    return len(firsts) >= 3 and len(set(firsts)) == 1
