@@ -97,10 +97,10 @@ def run(
     words = command or []
     if module is None and not words:
         raise UsageError("Nothing to run: name a script (`cognate run train.py`) or a module (`cognate run -m train`).")
-    script = None if module is not None else check_script(Path(words[0]))
+    if module is None:
+        check_script(Path(words[0]))
     folder = fresh(case) if case else new_case((module or Path(words[0]).stem), Path("runs"))
     code = _observed(words, module, folder, python or sys.executable, probe, probe_seconds, budget)
-    _add_environment(folder, script, module, python or sys.executable)
     verdict = _diagnosed(folder, gate, style, output, quiet, verbose)
     if gate:
         raise typer.Exit(verdict)
@@ -143,17 +143,6 @@ def new_case(name: str, root: Path) -> Path:
             raise UsageError(f"{folder} cannot be made ({error.strerror}): name another folder by --case.") from error
         return folder
     raise UsageError(f"{root} already holds a thousand cases of this second: name one by --case.")
-
-
-def _add_environment(folder: Path, script: Path | None, module: str | None, python: str) -> None:
-    """Put beside the run what `cognate doctor` would see: half of the crashes begin in the environment."""
-    from cognate.case.store import write_json
-    from cognate.observe.environment import describe
-
-    try:
-        write_json(folder / "environment.json", describe(script=script, module=module, python=python))
-    except Exception as error:  # the run is over and its case is written: this must not cost its diagnosis
-        print(f"cognate: the environment was not examined: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _diagnosed(folder: Path, gate: bool, style: Format, output: Path | None, quiet: bool, verbose: bool) -> int:

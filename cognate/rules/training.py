@@ -59,6 +59,42 @@ def train_losses(case: Case, *functions: str) -> list[Row]:
     return [row for row in case.events("loss_call", grad=True) if not functions or row["fn"] in functions]
 
 
+def evaluations(case: Case) -> list[Row]:
+    """Root forwards without gradient that belong to evaluations, not to training steps.
+
+    A teacher, a frozen backbone or a generator runs without gradient in nearly every window between its first and its last;
+    an evaluation runs in few of them (bound: 60 % of the windows looked at, our calibration).
+    """
+    forwards = case.events("forward")
+    trained = sorted({e["step"] for e in forwards if e["grad"]})
+    places: dict[tuple[Any, Any, Any], list[Row]] = {}
+    for event in forwards:
+        if not event["grad"]:
+            site = event.get("site") or {}
+            places.setdefault((event.get("object"), site.get("file"), site.get("line")), []).append(event)
+    kept: list[Row] = []
+    for events in places.values():
+        steps = {e["step"] for e in events}
+        between = [s for s in trained if min(steps) <= s <= max(steps)]
+        if len(between) < 5 or share(s in steps for s in between) < 0.6:
+            kept.extend(events)
+    return sorted(kept, key=lambda e: e.get("n", 0))
+
+
+def travelled(case: Case) -> float:
+    """How far the weights moved over the run, in units of their own size: the sum of the (sampled) update ratios.
+
+    An upper bound, as updates do not all point the same way; a small value is therefore certain.
+    """
+    rows = sorted((int(r["step"]), float(r["update_ratio"])) for r in case.metrics if r.get("update_ratio") is not None)
+    if not rows:
+        return 0.0
+    total, last = 0.0, max(case.steps, rows[-1][0] + 1)
+    for (step, ratio), following in zip(rows, [*(s for s, _ in rows[1:]), last], strict=True):
+        total += ratio * max(1, following - step)
+    return total
+
+
 def commonest_site(rows: Iterable[Row]) -> Row | None:
     """The call site that most of `rows` share."""
     sites: Counter[tuple[str, int, str]] = Counter()

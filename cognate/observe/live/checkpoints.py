@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cognate.observe.live.patch import before_and_after, wrap
+from cognate.observe.live.patch import argument, before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded
 
 # Calls of each sort that are written down; a script that takes state_dict() every step must not fill the disk.
@@ -63,7 +63,8 @@ class Checkpoints:
     def _taken(self, module: nn.Module, result: Any) -> None:
         self._event("state_dict", object=self._label(module))
 
-    def _given(self, result: Any, module: nn.Module, state: Any, *args: Any, **kwargs: Any) -> None:
+    def _given(self, result: Any, module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        state = argument(args, kwargs, 0, "state_dict")
         live = {p.data_ptr() for p in module.parameters() if p.numel()}
         tensors = [v for v in state.values() if isinstance(v, Tensor)] if isinstance(state, dict) else []
         shared = sum(1 for tensor in tensors if tensor.data_ptr() in live)
@@ -81,11 +82,13 @@ class Checkpoints:
     def _resumed(self, result: Any, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
         self._event("load_optimizer", object=self.recorder.label(optimizer, "optimizer"))
 
-    def _saved(self, result: Any, value: Any, *args: Any, **kwargs: Any) -> None:
+    def _saved(self, result: Any, *args: Any, **kwargs: Any) -> None:
+        value = argument(args, kwargs, 0, "obj")
         keys = [str(key) for key in list(value)[:20]] if isinstance(value, dict) else []
         self._event("save", type=type(value).__name__, keys=keys)
 
-    def _copied(self, result: Any, value: Any, *args: Any, **kwargs: Any) -> None:
+    def _copied(self, result: Any, *args: Any, **kwargs: Any) -> None:
+        value = argument(args, kwargs, 0, "x")
         if isinstance(value, nn.Module):
             self._event("deepcopy", object=self._label(value))
         elif isinstance(value, dict) and any(isinstance(item, Tensor) for item in value.values()):

@@ -85,11 +85,15 @@ def histogram(labels: Tensor, most: int = 64) -> dict[str, Any]:
 
 def fingerprint(tensor: Tensor, most: int = 256) -> int:
     """A content hash of an evenly spaced sample of `tensor` and its shape; equal contents have equal fingerprints."""
+    if tensor.is_sparse:
+        tensor = tensor.detach().coalesce().values()
     return zlib.crc32(_bytes(sample(tensor, most)), zlib.crc32(str(tuple(tensor.shape)).encode()))
 
 
 def row_fingerprints(tensor: Tensor, most_rows: int = 512, most_columns: int = 64) -> list[int]:
     """A hash of each of the first rows of a batch (batch, …), over evenly spaced columns; equal samples have equal ones."""
+    if tensor.is_sparse:
+        return []
     rows = tensor.detach()[:most_rows]
     rows = rows.reshape(rows.shape[0], -1)
     stride = max(1, -(-rows.shape[1] // most_columns))

@@ -18,6 +18,8 @@ from cognate.observe.live.modules import Modules, depends_on_mode
 from cognate.observe.live.recorder import Recorder, guarded, timed
 from cognate.observe.live.steps import Steps
 
+# Windows to look at closely after a parameter appears that was not there before (a replaced head, a second model).
+REFOCUS = 12
 # Model files larger than this help nobody; a model with more parameters tensors is described by its first ones.
 MOST_PARAMETERS = 2000
 # Numbers and flags of a module that decide how it behaves in training.
@@ -33,6 +35,7 @@ class Identity:
         self.recorder, self.modules, self.steps, self.checkpoints = recorder, modules, steps, checkpoints
         # Parameter -> [first fingerprint, gradient status, windows looked at, owner label, group, moved, first owner step]
         self.known = WeakTensorKeyDictionary()
+        self.known_any = False
         self.written: dict[str, Any] = {}
         self.next_write = 2
         self.window_grads: dict[int, str] = {}
@@ -75,6 +78,9 @@ class Identity:
             record = {"first": facts.fingerprint(parameter, 64), "grad": "unseen", "windows": 0, "moved": None}
             record["seen_at"] = self.recorder.step
             self.known[parameter] = record
+            if self.recorder.step > 0 and self.known_any:
+                self.recorder.look_closely(REFOCUS)
+            self.known_any = True
         if not look or not parameter.requires_grad:
             return record
         record["windows"] += 1

@@ -83,7 +83,7 @@ def _environment(script: str | None, case: Path, probe: bool, probe_seconds: flo
         "roots": "|".join(roots),
     }
     environment["COGNATE_CASE"] = str(case.resolve())
-    environment["COGNATE_OPTIONS"] = "&".join(f"{key}={value}" for key, value in options.items())
+    environment["COGNATE_OPTIONS"] = "\n".join(f"{key}={value}" for key, value in options.items())
     return environment
 
 

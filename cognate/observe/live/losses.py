@@ -124,7 +124,8 @@ class Losses:
         if name in PAIRED and isinstance(scores, Tensor) and isinstance(target, Tensor):
             self._look(row, name, scores, target)
             if grad:
-                self.kept.append(KeptLoss(row, name, scores, target, dict(kwargs)))
+                options = {key: value for key, value in kwargs.items() if key not in ("input", "target")}
+                self.kept.append(KeptLoss(row, name, scores, target, options))
         if grad:
             self._weigh(row, result)
 
@@ -219,4 +220,4 @@ class Losses:
                 row["coefficient"] = value if math.isfinite(value) else None
                 row["backwards"] = row.get("backwards", 0) + 1
 
-        result.register_hook(read)
+        result.register_hook(guarded(recorder, "coefficient")(read))

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.nn.modules import module as module_hooks
 
 from cognate.observe.live import facts
-from cognate.observe.live.patch import wrap
+from cognate.observe.live.patch import before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
 
 # Root forwards described in full per window and kind (training, evaluation).
 CLOSE_FORWARDS = 3
+# Times that a no_grad block alone opens the hooks; a script that uses one in every step must not pay for it for ever.
+MOST_OPENINGS = 300
 ACTIVATIONS = ("ReLU", "LeakyReLU", "GELU", "SiLU", "ELU", "Tanh", "Sigmoid", "Hardtanh", "ReLU6", "Softplus", "SELU")
 
 
@@ -44,12 +46,15 @@ class Modules:
         guard = guarded(recorder, "forward hook")
         self._enter, self._exit = guard(self._enter), guard(self._exit)
         self._switching = 0
+        self.openings = 0
 
     def install(self) -> None:
         """Wrap train/eval and parameters(), and listen from the first window on."""
         wrap(nn.Module, "train", self._observed_train)
         wrap(nn.Module, "parameters", self._observed_parameters)
         wrap(torch, "compile", self._observed_compile)
+        for context in (torch.no_grad, torch.inference_mode):
+            wrap(context, "__enter__", before_and_after(before=guarded(self.recorder, "no_grad")(self._gradient_off)))
         self.listen()
 
     def listen(self) -> None:
@@ -97,6 +102,20 @@ class Modules:
         self.tops.add(module)
         self.recorder.call("train" if mode else "eval", self.recorder.sites.here(4), object=self._label(module))
         if not mode:
+            self.listen()
+
+    def _gradient_off(self, context: Any) -> None:
+        """An evaluation may begin: first-party code (not an optimizer's own decorator) turned gradients off."""
+        if self.handles or self.openings >= MOST_OPENINGS:
+            return
+        frame = sys._getframe(3)
+        if "func" in frame.f_locals and frame.f_code.co_name == "decorate_context":
+            code = getattr(frame.f_locals["func"], "__code__", None)
+            first_party = code is not None and self.recorder.sites.first_party(code.co_filename)
+        else:
+            first_party = self.recorder.sites.first_party(frame.f_code.co_filename)
+        if first_party:
+            self.openings += 1
             self.listen()
 
     def _observed_parameters(self, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ from cognate.observe.live.recorder import Recorder, guarded
 # Traced windows: an early one, and later ones for what a schedule or curriculum switches on.
 WINDOWS = (1, 40, 400)
 MOST_NODES = 6000
+MOST_CHECKED = 1_000_000
 # Arguments worth keeping; large or private ones are not.
 ARGUMENTS = (
     "dim",
@@ -69,7 +70,8 @@ class OpTrace(TorchFunctionMode):
         """Call `func` unchanged, then write the call down."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        self.note(func, args, kwargs, result)
+        if not self.recorder.inside:
+            self.note(func, args, kwargs, result)
         return result
 
     def _note(self, func: Any, args: Any, kwargs: dict[str, Any], result: Any) -> None:
@@ -98,6 +100,8 @@ class OpTrace(TorchFunctionMode):
         if outputs:
             node["shape"], node["g"] = list(outputs[0].shape), outputs[0].requires_grad
             node["dtype"] = str(outputs[0].dtype).removeprefix("torch.")
+            if outputs[0].is_floating_point() and 0 < outputs[0].numel() <= MOST_CHECKED:
+                self._judge_values(node, outputs[0])
             if node["dtype"] == "bool" and node["ig"] and outputs[0].numel():
                 node["true"] = round(float(outputs[0].float().mean()), 5)
         node["a"] = _arguments(name, args, kwargs)
@@ -108,6 +112,18 @@ class OpTrace(TorchFunctionMode):
             module = self.modules.stack[-1]
             node["m"] = self.modules.names.get(id(module), type(module).__name__)
         self.nodes.append(node)
+
+    def _judge_values(self, node: dict[str, Any], out: Tensor) -> None:
+        """The value of a scalar, and the share of non-finite entries: they tell which operation made the first NaN."""
+        values = out.detach()
+        if values.dim() == 0:
+            value = float(values)
+            node["v"] = value if value - value == 0 else None
+        finite = values.isfinite()
+        if not bool(finite.all()):
+            # Masks are -inf on purpose; NaN never is.
+            node["nan"] = round(float(values.isnan().float().mean()), 6)
+            node["inf"] = round(float(values.isinf().float().mean()), 6)
 
     def finish(self, root: Tensor) -> None:
         """Write the trace down; `root` is the tensor that backward was called on."""

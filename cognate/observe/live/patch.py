@@ -12,8 +12,18 @@ def wrap(owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..
     original = owner.__dict__.get(name) if isinstance(owner, type) else getattr(owner, name, None)
     if original is None or not callable(original):
         return False
-    setattr(owner, name, functools.wraps(original)(make(original)))
+    wrapper = functools.wraps(original)(make(original))
+    # torch.jit.script compiles the source of what it is given, and asks for it by this name.
+    wrapper.__prepare_scriptable__ = lambda: original  # type: ignore[attr-defined]
+    setattr(owner, name, wrapper)
     return True
+
+
+def argument(args: tuple[Any, ...], kwargs: dict[str, Any], index: int, *names: str) -> Any:
+    """The argument at position `index`, or given under one of `names`; None where there is none."""
+    if index < len(args):
+        return args[index]
+    return next((kwargs[name] for name in names if name in kwargs), None)
 
 
 def before_and_after(

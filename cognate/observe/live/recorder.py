@@ -54,6 +54,7 @@ class Recorder:
         self.must_look: set[int] = set()
         self.next_close = FIRST_CLOSE
         self.alive = True
+        self.inside = 0  # depth of hooks under way: what they compute is not the user's
         self.spent = 0.0
         self.probe_spent = 0.0
         self.first_step_at: float | None = None
@@ -63,7 +64,7 @@ class Recorder:
         self.files = {
             name: Appender(self.folder / f"{name}.jsonl") for name in ("events", "metrics", "layers", "probes", "trace")
         }
-        self.labels: dict[int, tuple[weakref.ref[Any], str]] = {}
+        self.labels: dict[int, tuple[Callable[[], Any], str]] = {}
         self.label_counts: Counter[str] = Counter()
         self.at_step_end: list[Callable[[], None]] = []
         self.after_step: list[Callable[[], None]] = []
@@ -75,6 +76,10 @@ class Recorder:
 
     def _forked(self) -> None:
         self.alive = False
+
+    def look_closely(self, count: int) -> None:
+        """Look closely at the next `count` windows: something began that the early ones could not show."""
+        self.must_look |= set(range(self.step + 1, self.step + 1 + count))
 
     @property
     def active(self) -> bool:
@@ -88,7 +93,10 @@ class Recorder:
             return known[1]
         text = f"{prefix}#{self.label_counts[prefix]}"
         self.label_counts[prefix] += 1
-        self.labels[id(item)] = (weakref.ref(item), text)
+        try:
+            self.labels[id(item)] = (weakref.ref(item), text)
+        except TypeError:  # a list or tuple, such as a DataLoader's dataset
+            self.labels[id(item)] = (lambda: item, text)
         return text
 
     def event(self, kind: str, site: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -193,12 +201,15 @@ def guarded(recorder: Recorder, where: str) -> Callable[[Callable[..., Any]], Ca
             nonlocal failures
             if not recorder.active or failures >= MOST_ERRORS:
                 return None
+            recorder.inside += 1
             try:
                 return function(*args, **kwargs)
             except Exception as error:
                 failures += 1
                 recorder.failed(where, error)
                 return None
+            finally:
+                recorder.inside -= 1
 
         return hook
 

@@ -22,7 +22,7 @@ class Session:
 
     def __init__(self, folder: str, options: str) -> None:
         self.folder = folder
-        self.options = dict(part.split("=", 1) for part in options.split("&") if "=" in part)
+        self.options = dict(part.split("=", 1) for part in options.split("\n") if "=" in part)
         self.process = os.getpid()
         self.early: list[tuple[str, str]] = []
         self.recorder: Any = None
@@ -82,35 +82,42 @@ class _TorchWatcher:
     def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
         if name != "torch":
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        # Libraries ask for the spec without importing, so this may be the first of several times.
         for finder in sys.meta_path:
+            if finder is self:
+                continue
             spec = finder.find_spec(name, path, target) if hasattr(finder, "find_spec") else None
             if spec is not None:
                 break
         else:
             return None
         if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader, self.session)
+            spec.loader = _Loader(spec.loader, self)
         return spec
 
 
 class _Loader:
     """Executes torch by its own loader, leaves no trace of itself on the module, then installs the hooks."""
 
-    def __init__(self, loader: "Any", session: Session) -> None:
+    def __init__(self, loader: "Any", watcher: _TorchWatcher) -> None:
         self.loader = loader
-        self.session = session
+        self.watcher = watcher
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(self.loader, name)
 
     def create_module(self, spec: "Any") -> "Any":
         return self.loader.create_module(spec)
 
     def exec_module(self, module: "Any") -> None:
+        if self.watcher in sys.meta_path:
+            sys.meta_path.remove(self.watcher)  # type: ignore[arg-type]
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)
         try:
             from cognate.observe.live.install import install
 
-            self.session.recorder = install(self.session)
+            self.watcher.session.recorder = install(self.watcher.session)
         except Exception as error:
             sys.stderr.write(f"cognate: the run is not observed ({type(error).__name__}: {error})\n")
 

@@ -16,11 +16,13 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
-from cognate.observe.live.patch import before_and_after, wrap
+from cognate.observe.live.patch import argument, before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
 
 # Elements of each tensor that the update ratio is read from: within 0.7 % of the exact ratio (performance facts).
 SAMPLED_ELEMENTS = 1024
+# Windows to look at closely after an optimizer is built in mid-run.
+REFOCUS = 12
 
 
 class Steps:
@@ -80,6 +82,8 @@ class Steps:
         groups = [_group_facts(group) for group in optimizer.param_groups]
         first = next((p for group in optimizer.param_groups for p in group["params"]), None)
         holds = self.recorder.label(first, "parameter") if first is not None else None
+        if self.recorder.step > 0:
+            self.recorder.look_closely(REFOCUS)
         self.recorder.event("optimizer", site, object=label, cls=type(optimizer).__name__, groups=groups, holds=holds)
 
     def _zeroed(self, _: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
@@ -126,7 +130,8 @@ class Steps:
             self.recorder.counts["backward"] += 1
         self.on_backward(root)
 
-    def _clipped(self, name: str, result: Any, parameters: Any, limit: Any, *args: Any, **kwargs: Any) -> None:
+    def _clipped(self, name: str, result: Any, *args: Any, **kwargs: Any) -> None:
+        limit = argument(args, kwargs, 1, "max_norm", "clip_value")
         if name == "clip_grad_norm_" and isinstance(result, Tensor):
             self.norm = result.detach()
         self.clip = {"limit": float(limit), "by": name}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cognate.observe.live.facts import tensors_in
+from cognate.observe.probes.leaks import leaking_modules
 from cognate.observe.probes.replay import NotRun, Replay
 
 # A target row must equal the input shifted by one in at least this share of positions for the task to be next-token
@@ -36,7 +36,7 @@ def causality(replay: Replay) -> dict[str, Any]:
     )
     result["scale"] = worst["scale"]
     if worst["before"] > 1e-4 * max(1.0, worst["scale"]):
-        result["leaking_module"] = _leaking_module(replay, model, tokens, worst["t"])
+        result["leaking_modules"] = _leaking(replay, model, tokens, worst["t"])
     return result
 
 
@@ -116,39 +116,9 @@ def _scored(replay: Replay, batch: int, length: int) -> Tensor:
     return target != replay.loss.row.get("ignore_index", -100)
 
 
-def _leaking_module(replay: Replay, model: nn.Module, tokens: Tensor, t: int) -> dict[str, Any] | None:
-    """The first module, in order of completion, that turns unchanged inputs up to t into changed outputs up to t."""
-    names = {module: name for name, module in model.named_modules()}
-    runs: list[list[tuple[str, str, Tensor | None, Tensor]]] = []
-    for change in (None, lambda x: _replaced(x, tokens, t)):
-        seen: list[tuple[str, str, Tensor | None, Tensor]] = []
-
-        def note(module: nn.Module, args: Any, output: Any, seen: Any = seen) -> None:
-            given, out = tensors_in(args), tensors_in(output)
-            if out and out[0].dim() == 3 and out[0].shape[1] == tokens.shape[1]:
-                fits = given and given[0].dim() == 3 and given[0].shape[1] == tokens.shape[1]
-                seen.append(
-                    (names[module], type(module).__name__, given[0].detach() if fits else None, out[0].detach())
-                )
-
-        handles = [module.register_forward_hook(note) for module in model.modules()]
+def _leaking(replay: Replay, model: nn.Module, tokens: Tensor, t: int) -> list[dict[str, Any]]:
+    def run(change: Any = None) -> Any:
         args, kwargs = replay.inputs(change)
-        try:
-            replay.forward(model, args, kwargs, False)
-        finally:
-            for handle in handles:
-                handle.remove()
-        runs.append(seen)
-    for (name, cls, given, out), (_, _, given2, out2) in zip(*runs, strict=False):
-        if out.shape != out2.shape or not bool((out[:, : t + 1] - out2[:, : t + 1]).abs().max() > 1e-6):
-            continue
-        if (
-            given is not None
-            and given2 is not None
-            and bool((given[:, : t + 1] - given2[:, : t + 1]).abs().max() > 1e-6)
-        ):
-            # Its input had changed already: the leak lies in the code of the module that called it.
-            parent = name.rpartition(".")[0]
-            return {"name": parent, "cls": type(model.get_submodule(parent)).__name__}
-        return {"name": name, "cls": cls}
-    return None
+        return replay.forward(model, args, kwargs, False)
+
+    return leaking_modules(model, run, lambda: run(lambda x: _replaced(x, tokens, t)), tokens.shape[1], t)

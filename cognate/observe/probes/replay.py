@@ -52,7 +52,10 @@ class Replay:
     copies: list[nn.Module] = field(default_factory=list)
 
     def copy(self) -> nn.Module:
-        """A deep copy of the model as it is now. Raises NotRun where it cannot be copied."""
+        """A deep copy of the model as it is now. Raises NotRun where it cannot be copied, or would act on the script."""
+        owner = _hooked(self.snapshot.module)
+        if owner is not None:
+            raise NotRun(f"{owner} carries a hook of the script's own, which an experiment would set off")
         try:
             return copy.deepcopy(self.snapshot.module)
         except Exception as error:
@@ -101,6 +104,17 @@ class Replay:
         finally:
             self.losses.capture = None
         return result.mean()
+
+
+def _hooked(model: nn.Module) -> str | None:
+    """The class of the first module with a hook that torch (weight_norm, pruning, ...) did not make itself."""
+    for module in model.modules():
+        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+            for hook in (getattr(module, name, None) or {}).values():
+                made_in = getattr(hook, "__module__", None) or type(hook).__module__
+                if not made_in.startswith("torch."):
+                    return type(module).__name__
+    return None
 
 
 def set_mode(module: nn.Module, like: nn.Module, training: bool) -> None:

@@ -121,12 +121,16 @@ class ProbeSession:
             name = probe.__name__
             if name in self.done:
                 continue
-            reason = (
-                "probes were turned off" if off else self.reasons.get(name, "no training step with a model was seen")
-            )
+            reason = "probes were turned off" if off else self.reasons.get(name) or self._never_due(probe)
             self.recorder.add(
                 "probes", {"probe": name, "step": self.recorder.step, "status": "not_run", "reason": reason}
             )
+
+
+    def _never_due(self, probe: Probe) -> str:
+        if probe in ONCE_LATE and self.done:
+            return f"it waits for {ONCE_LATE_FROM} steps, and the run made {self.recorder.step}"
+        return "no training step with a model was seen"
 
 
 @contextmanager
@@ -141,10 +145,13 @@ def undisturbed(modules: Modules, recorder: Recorder) -> Iterator[None]:
     modules.quiet()
     recorder.alive = False
     show, warnings.showwarning = warnings.showwarning, lambda *args, **kwargs: None
+    writers = _silenced()
     try:
         with torch.enable_grad():
             yield
     finally:
+        for stream, write in writers:
+            stream.write = write
         warnings.showwarning = show
         recorder.alive = alive
         torch.set_rng_state(cpu)
@@ -155,3 +162,15 @@ def undisturbed(modules: Modules, recorder: Recorder) -> Iterator[None]:
             numpy.random.set_state(numbers)
         if listening:
             modules.listen()
+
+
+def _silenced() -> list[tuple[Any, Any]]:
+    """Stop what a copy's forward may print; returns the streams with the `write` to give back to them."""
+    writers = []
+    for stream in {id(s): s for s in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) if s is not None}.values():
+        try:
+            write, stream.write = stream.write, len  # type: ignore[method-assign]
+        except AttributeError:
+            continue
+        writers.append((stream, write))
+    return writers

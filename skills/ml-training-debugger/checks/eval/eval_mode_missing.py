@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.source import called, function_at
-from cognate.rules.training import commonest_site, share, where
+from cognate.rules.training import commonest_site, evaluations, share, where
 
 
 def _events(training: bool) -> list[dict]:
@@ -29,33 +29,30 @@ def _events(training: bool) -> list[dict]:
     core=True,
     sources={
         "least": "our calibration: two forwards without gradient in a row are an evaluation, one a step is part of training",
-        "rare": "our calibration: an evaluation happens in few of the windows; a generator's or teacher's forward in nearly all",
     },
     fires=Example(events=_events(True)),
     quiet=Example(events=_events(False)),
 )
-def eval_mode_missing(case: Case, *, least: int = 2, rare: float = 0.6) -> Iterator[Said]:
+def eval_mode_missing(case: Case, *, least: int = 2) -> Iterator[Said]:
     """model.eval() is missing: validation runs in training mode, with dropout active or batch statistics in use and updated.
 
     The reported validation loss is then too high and noisy, and batch normalisation learns from the validation data. Models
     without dropout or batch normalisation do not care, and repeated stochastic passes over one input (Monte Carlo dropout) are meant.
     """
     forwards = [e for e in case.events("forward") if e.get("mode_dependent")]
-    without = [e for e in forwards if not e["grad"]]
+    without = [e for e in evaluations(case) if e.get("mode_dependent")]
     if not without:
         yield Skip("no forward without gradient was seen on a model with dropout or batch normalisation", "")
         return
     trained = {e["object"] for e in forwards if e["grad"]}
-    windows_with_training = {e["step"] for e in forwards if e["grad"]}
     wrong = []
     for name in sorted({e["object"] for e in without}):
         mine = [e for e in without if e["object"] == name and e["training"]]
         per_window = Counter(e["step"] for e in mine)
-        everywhere = share(step in per_window for step in windows_with_training) if len(windows_with_training) > 4 else 0.0
         enough = max(per_window.values(), default=0) >= least or len(per_window) >= least
         repeated = _same_input(mine)
         evaluated = any(e["object"] == name and not e["training"] for e in without)
-        if name in trained and enough and everywhere < rare and not (repeated and evaluated):
+        if name in trained and enough and not (repeated and evaluated):
             wrong += mine
     if len(wrong) < 0.5 * len(without):
         yield Clear(f"{len(without) - len(wrong)} of {len(without)} forwards without gradient ran in eval mode")

@@ -29,7 +29,7 @@ def eval_nondeterministic(case: Case, *, delta: float = 1e-3) -> Iterator[Said]:
     sample by design (variational ones) are random here too, so this alone is no error.
     """
     found = case.probe("determinism")
-    wrong = [p for p in found if (p["result"]["repeat"] or 0.0) > delta * max(p["result"].get("scale", 1.0), 1e-6)]
+    wrong = [p for p in found if (p["result"]["repeat"] or 0.0) > delta * max((p["result"].get("scale") or 1.0), 1e-6)]
     wrong = [p for p in wrong if not p["result"]["state_moved"]]
     if not wrong:
         yield Clear(f"two eval forwards of one batch are {number(found[-1]['result']['repeat'])} apart")

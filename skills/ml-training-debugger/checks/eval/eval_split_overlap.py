@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.training import commonest_site, where
+from cognate.rules.training import commonest_site, evaluations, where
 
 
 def _events(shared: int) -> list[dict]:
@@ -41,7 +41,7 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
         if event["grad"]:
             for row in event["rows"]:
                 trained.setdefault(row, set()).add(event["step"])
-    held = [e for e in forwards if not e["grad"] and len(e["rows"]) >= 8]
+    held = [e for e in evaluations(case) if e.get("inputs") and len(e.get("rows", ())) >= 8]
     if not trained or not held:
         yield Skip("training and evaluation samples were not both seen", "")
         return

@@ -9,6 +9,7 @@ from cognate.rules.training import commonest_site, where
 def _events(restored: bool) -> list[dict]:
     base = {"kind": "forward", "grad": True, "object": "model#0 Net", "mode_dependent": 2, "site": {"file": "t.py", "line": 4}}
     rows = [base | {"step": s, "n": s, "training": s < 10 or restored} for s in range(20)]
+    rows.append(base | {"step": 10, "n": 9.7, "grad": False, "training": False})
     return [*rows, {"kind": "call", "name": "eval", "step": 10, "n": 9.5, "object": "model#0 Net", "site": {"file": "t.py", "line": 44}}]
 
 
@@ -36,9 +37,10 @@ def eval_train_mode_not_restored(case: Case, *, least: int = 3) -> Iterator[Said
         return
     for name in sorted({e["object"] for e in forwards}):
         mine = [e for e in forwards if e["object"] == name]
-        first_train = next((e["n"] for e in mine if e["training"]), None)
-        switched = [c for c in case.events("call", name="eval") if c.get("object") == name and c["n"] > (first_train or 0)]
-        if first_train is None or not switched:
+        # An eval() that serves an evaluation: a forward without gradient follows before training goes on. A model that is put
+        # into eval mode for good (a frozen backbone) is not evaluated right then.
+        switched = [c for c in case.events("call", name="eval") if c.get("object") == name and _evaluates(case, c["n"], name)]
+        if not switched:
             continue
         later = [e for e in mine if e["n"] > switched[0]["n"]]
         wrong = [e for e in later if not e["training"]]
@@ -58,3 +60,8 @@ def eval_train_mode_not_restored(case: Case, *, least: int = 3) -> Iterator[Said
             )
             return
     yield Clear("the model is back in training mode after each evaluation")
+
+
+def _evaluates(case: Case, number: float, name: str) -> bool:
+    following = next((e for e in case.events("forward") if e["n"] > number and e["object"] == name), None)
+    return following is not None and not following["grad"]

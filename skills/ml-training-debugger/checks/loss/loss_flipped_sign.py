@@ -41,7 +41,7 @@ def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
         return
     site = commonest_site(negative)
     steps = [p["result"] for p in case.probe("small_step")]
-    rises = [s for s in steps if s.get("relative", 0.0) > 0]
+    rises = [s for s in steps if (s.get("relative") or 0.0) > 0]
     extra = (Evidence("change of the loss after one small step", f"{rises[0]['relative']:+.2%}", "falls", "probe"),) if rises else ()
     yield Finding(
         title=f"{negative[0]['fn']} at {where(site)} has the wrong sign: its coefficient in what is differentiated is "

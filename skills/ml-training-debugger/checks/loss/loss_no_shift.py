@@ -34,7 +34,7 @@ def loss_no_shift(case: Case, *, calls: int = 3) -> Iterator[Said]:
     """
     found = agreement(case, calls)
     causal = all(
-        p["result"]["before"] <= 1e-4 * max(1.0, p["result"].get("scale", 1.0)) for p in case.probe("causality")
+        (p["result"]["before"] or 0.0) <= 1e-4 * max(1.0, p["result"].get("scale") or 1.0) for p in case.probe("causality")
     )
     if found is None or found.offset != 0 or not causal:
         yield Clear(

@@ -11,7 +11,8 @@ ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
 def _calls(target: list[int]) -> list[dict]:
     base = {"kind": "loss_call", "fn": "mse_loss", "grad": True, "site": {"file": "t.py", "line": 40}}
-    return [base | {"step": s, "input": {"shape": [64, 1]}, "target": {"shape": target}} for s in range(6)]
+    calls = [base | {"step": s, "input": {"shape": [64, 1]}, "target": {"shape": target}} for s in range(6)]
+    return [*calls, {"kind": "call", "name": "step", "step": 0}]
 
 
 def crossed(a: list[int], b: list[int]) -> bool:
@@ -27,7 +28,7 @@ def crossed(a: list[int], b: list[int]) -> bool:
     name="loss-shape-broadcast",
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
-    needs={"events.loss_call"},
+    needs={"events.call"},
     explains={"loss-not-decreasing", "data-input-label-misaligned"},
     core=True,
     fires=Example(events=_calls([64])),

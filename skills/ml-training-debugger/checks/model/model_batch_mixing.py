@@ -31,7 +31,7 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
     batch_first forgotten in a recurrent or transformer layer, a softmax or mean over dimension 0.
     """
     found = case.probe("batch_independence")
-    wrong = [p for p in found if p["result"]["others"] > delta * max(p["result"].get("scale", 1.0), 1e-3)]
+    wrong = [p for p in found if (p["result"]["others"] or 0.0) > delta * max(p["result"].get("scale") or 1.0, 1e-3)]
     if not wrong:
         yield Clear(f"the other samples moved by {number(found[-1]['result']['others'])} when one sample changed")
         return

@@ -1,19 +1,20 @@
 """A next-token model sees the future."""
 
 import ast
+import re
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import flows
 from cognate.rules.source import called, class_named
-from cognate.rules.training import number
+from cognate.rules.training import number, short
 
 
 def _probe(before: float) -> dict:
     row = {"t": 7, "before": before, "after": 2.0, "scale": 0.5}
     result = {"offset": 1, "time": 32, "before": before, "after": 2.0, "scale": 0.5, "modes": {"eval": [row]}}
     if before:
-        result["leaking_module"] = {"name": "blocks.0.attn", "cls": "Attention"}
+        result["leaking_modules"] = [{"name": "blocks.0.attn", "cls": "Attention"}]
     return {"probe": "causality", "status": "ok", "step": 2, "result": result}
 
 
@@ -36,26 +37,44 @@ def model_future_leak(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
     is unknown, fails. Usual places: a missing causal mask, a symmetric attention window, an unmasked cross-attention, a convolution
     padded on both sides, a bidirectional recurrent layer. Asked only where the targets are the input shifted in time.
     """
-    leaks = [p for p in case.probe("causality") if p["result"]["before"] > delta * max(1.0, p["result"].get("scale", 1.0))]
+    leaks = [p for p in case.probe("causality") if (p["result"]["before"] or 0.0) > delta * max(1.0, p["result"].get("scale") or 1.0)]
     if not leaks:
         result = case.probe("causality")[-1]["result"]
         yield Clear(f"scores up to t moved by {number(result['before'])} when later tokens changed, those after t by {number(result['after'])}")
         return
     result = leaks[0]["result"]
-    module = result.get("leaking_module") or {}
-    name = ".".join(part for part in (module.get("name"),) if part)
-    site, what = _place(case, module)
-    inside = f" {module.get('cls')}{f' ({name})' if name else ''}" if module else " the model"
-    modes = sorted(result.get("modes", {}))
-    yield Finding(
-        title=f"future tokens leak through{inside}: predictions change when later tokens change, the {what} is not causal",
+    # One finding a kind of module: four blocks with the same attention have one fault, two different doors have two.
+    kinds: dict[str, list[str]] = {}
+    for module in result.get("leaking_modules") or [{"name": "", "cls": leaks[0].get("module", "the model")}]:
+        kinds.setdefault(_kind(case, module), []).append(module["name"])
+    for cls, names in kinds.items():
+        yield _finding(case, cls, names, leaks[0])
+
+
+def _kind(case: Case, module: dict) -> str:
+    """The class that holds the fault: a library's attention is used wrongly by the first-party module around it."""
+    return module["cls"] if class_named(case, module["cls"]) else f"{module['cls']} {re.sub(r'[0-9]+', '#', module['name'])}"
+
+
+def _finding(case: Case, kind: str, names: list[str], leak: dict) -> Finding:
+    result, cls = leak["result"], kind.split(" ")[0]
+    site, what = _place(case, {"name": names[0], "cls": cls})
+    inside = f"{cls} ({short([n for n in names if n])})" if any(names) else cls
+    return Finding(
+        title=f"future tokens leak through {inside}: predictions change when later tokens change, the {what} is not causal",
         proof=Proof.EXPERIMENT,
         evidence=(
-            Evidence("largest change of a scored prediction before the changed token", result["before"], "0", f"probe causality, step {leaks[0]['step']}"),
+            Evidence(
+                "largest change of a scored prediction before the changed token",
+                result["before"],
+                "0",
+                f"probe causality, step {leak.get('step')}",
+            ),
             Evidence("change after it (the token does matter)", result["after"], "above 0"),
-            Evidence("seen in modes", ", ".join(modes)),
+            Evidence("run by itself on inputs equal up to t, its output differs up to t", short(names) or cls, "no module"),
+            Evidence("seen in modes", ", ".join(sorted(result.get("modes", {})))),
         ),
-        location=Location.of(site, name or None),
+        location=Location.of(site, names[0] or None),
         onset_step=0,
         fix=Fix(
             "Mask the future: allow position i to see only j ≤ i (is_causal=True, or torch.tril, or 0 ≤ i - j ≤ window), in every "

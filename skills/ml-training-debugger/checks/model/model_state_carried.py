@@ -33,7 +33,7 @@ def model_state_carried(case: Case, *, delta: float = 1e-5) -> Iterator[Said]:
     found = case.probe("determinism")
     wrong = [
         p for p in found
-        if p["result"]["state_moved"] and (p["result"]["after_other_batch"] or 0.0) > delta * max(p["result"].get("scale", 1.0), 1e-3)
+        if p["result"]["state_moved"] and (p["result"]["after_other_batch"] or 0.0) > delta * max((p["result"].get("scale") or 1.0), 1e-3)
     ]  # fmt: skip
     if not wrong:
         yield Clear(f"after another batch the same input gives the same output ({number(found[-1]['result']['after_other_batch'])} apart)")
