@@ -80,6 +80,11 @@ class MetricsRow(TypedDict, total=False):
     grad_norm_clipped: float | None
     update_ratio: float | None  # median over tensors of |Δw| / |w|
     step_time: float | None
+    backwards: int  # calls of backward in this step, where more than one
+    grad_norm_at_step: float | None  # as the optimizer found it, after clipping
+    tensors: int  # looked at in this step
+    unchanged_tensors: int  # of these, tensors that the step left as they were
+    unchanged_elements: float  # share of elements with a gradient that the step left as they were
     optimizer: str  # label of the optimizer that stepped
     user: dict[str, float | None]  # metrics by the user's own names
     nonfinite: dict[str, str]  # field -> "nan" | "inf" | "-inf", where the field itself is null
@@ -93,7 +98,7 @@ class LayersRow(TypedDict, total=False):
     grad_norm: dict[str, float | None]  # by parameter name; null where non-finite
     param_norm: dict[str, float | None]
     update_ratio: dict[str, float | None]
-    activation: dict[str, dict[str, float | None]]  # by module name: mean_abs, std, zero, dead, saturated
+    activation: dict[str, dict[str, Any]]  # by module name: cls, mean_abs, std, zero; dead, saturated, units, rows
 
 
 class Event(TypedDict, total=False):
@@ -134,6 +139,10 @@ class ParameterInfo(TypedDict, total=False):
     group: int | None
     grad: Literal["present", "zero", "none", "unseen"]
     moved: bool | None  # changed since it was first seen
+    windows: int  # steps at which its gradient was looked at
+    seen_at: int  # step at which it was first seen
+    constant: bool  # all elements are equal
+    clones: bool  # all rows are equal
 
 
 class RootInfo(TypedDict, total=False):
@@ -145,6 +154,8 @@ class RootInfo(TypedDict, total=False):
     modules: list[dict[str, Any]]  # name, cls, own settings worth judging (p, bias, …)
     parameters: list[ParameterInfo]
     unregistered: list[dict[str, Any]]  # modules and parameters that hang on attributes or lists unregistered
+    loaded: bool  # weights were loaded into it
+    step: int  # when it was described
 
 
 class OptimizerInfo(TypedDict, total=False):

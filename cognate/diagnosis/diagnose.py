@@ -71,7 +71,7 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
 def _subject(case: Case) -> Subject:
     info = case.info
     title = info.get("title") or info.get("script") or (case.folder.name if case.folder else "case")
-    facts = {
+    facts: dict[str, Any] = {
         key: cast("dict[str, Any]", info)[key]
         for key in ("origin", "command", "started", "seconds", "exit", "exception", "integrity", "versions", "python")
         if key in info

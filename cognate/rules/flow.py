@@ -44,7 +44,8 @@ class Flow:
 
     def upstream(self, start: Node, most: int = 400) -> Iterator[Node]:
         """Operations that `start` depends on, nearest first."""
-        seen, waiting = set(), list(start.get("in", ()))
+        seen: set[int] = set()
+        waiting = list(start.get("in", ()))
         while waiting and len(seen) < most:
             index = waiting.pop(0)
             if index in seen:

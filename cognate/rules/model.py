@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -68,7 +68,7 @@ class Location:
     module: str | None = None
 
     @classmethod
-    def of(cls, site: dict[str, Any] | None, module: str | None = None) -> Location | None:
+    def of(cls, site: Mapping[str, Any] | None, module: str | None = None) -> Location | None:
         """Make a location from a recorded call site; None where nothing is known."""
         if not site and module is None:
             return None

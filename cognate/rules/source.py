@@ -9,6 +9,7 @@ from typing import Any
 from cognate.case.case import Case
 
 Site = dict[str, Any]
+LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
 def calls(case: Case) -> Iterator[tuple[str, ast.Call, str]]:
@@ -28,11 +29,33 @@ def called(node: ast.Call) -> str:
 
 
 def first_call(case: Case, *names: str, where: Callable[[ast.Call], bool] = lambda node: True) -> Site | None:
-    """The first call, in the order of the files, of one of `names`."""
-    for file, node, name in calls(case):
-        if name in names and where(node):
-            return {"file": file, "line": node.lineno}
-    return None
+    """The first call, by file and line, of one of `names`."""
+    found = [(file, node.lineno) for file, node, name in calls(case) if name in names and where(node)]
+    if not found:
+        return None
+    file, line = min(found)
+    return {"file": file, "line": line}
+
+
+def calls_at(case: Case, site: Site | None) -> list[ast.Call]:
+    """The calls that the statement at `site` makes."""
+    if not site:
+        return []
+    tree = case.trees.get(site["file"])
+    return [
+        node
+        for node in ast.walk(tree) if isinstance(node, ast.Call) and node.lineno <= site["line"] <= (node.end_lineno or 0)
+    ] if tree else []  # fmt: skip
+
+
+def made_at(case: Case, site: Site | None, *constructors: str, used_as: str) -> Site | None:
+    """Where to point for an operation: its own line if that names it, else the line that constructs the module doing it.
+
+    `model(x)` in the loop is where an nn.Sigmoid inside an nn.Sequential runs, but not where a reader should look.
+    """
+    if any(used_as in called(node).lower() for node in calls_at(case, site)):
+        return site
+    return first_call(case, *constructors) or site
 
 
 def function_at(case: Case, file: str, line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
@@ -45,6 +68,16 @@ def function_at(case: Case, file: str, line: int) -> ast.FunctionDef | ast.Async
     return best
 
 
+def in_loop(case: Case, site: Site) -> bool:
+    """Whether the line of `site` lies inside a loop of its own function."""
+    tree = case.trees.get(site["file"])
+    function = function_at(case, site["file"], site["line"])
+    for node in ast.walk(function or tree) if tree else ():
+        if isinstance(node, LOOPS) and node.lineno < site["line"] <= (node.end_lineno or 0):
+            return True
+    return False
+
+
 def class_named(case: Case, name: str) -> tuple[str, ast.ClassDef] | None:
     """The class called `name`, with its file."""
     for file, tree in case.trees.items():
@@ -54,6 +87,38 @@ def class_named(case: Case, name: str) -> tuple[str, ast.ClassDef] | None:
     return None
 
 
-def text(node: ast.AST) -> str:
-    """The source of `node`, normalised."""
-    return ast.unparse(node)
+def argument_origin(case: Case, site: Site | None, keyword: str) -> Site | None:
+    """Where the value of `keyword` in the call at `site` is set: an argparse option, a constant, a dataclass field, a default.
+
+    Follows one name: `lr=args.lr` to `add_argument("--lr", …)`, `lr=LR` to `LR = …`. The call itself where it is a literal.
+    """
+    for node in calls_at(case, site):
+        for given in node.keywords:
+            if given.arg != keyword or site is None:
+                continue
+            if isinstance(given.value, ast.Constant):
+                return {"file": site["file"], "line": given.value.lineno}
+            name = given.value.attr if isinstance(given.value, ast.Attribute) else getattr(given.value, "id", "")
+            return _definition(case, name) or {"file": site["file"], "line": node.lineno}
+    return None
+
+
+def _definition(case: Case, name: str) -> Site | None:
+    for file, tree in case.trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and called(node) == "add_argument":
+                options = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+                if name in {option.lstrip("-").replace("-", "_") for option in options}:
+                    return {"file": file, "line": node.lineno}
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+            for target in targets:
+                constant = isinstance(getattr(node, "value", None), ast.Constant)
+                if constant and name in (getattr(target, "id", ""), getattr(target, "attr", "")):
+                    return {"file": file, "line": node.lineno}
+            if isinstance(node, ast.FunctionDef):
+                defaults = node.args.defaults
+                named = node.args.args[len(node.args.args) - len(defaults) :]
+                for argument, default in zip(named, defaults, strict=True):
+                    if argument.arg == name and isinstance(default, ast.Constant):
+                        return {"file": file, "line": default.lineno}
+    return None

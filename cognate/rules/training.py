@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,8 @@ def evaluations(case: Case) -> list[Row]:
     an evaluation runs in few of them (bound: 60 % of the windows looked at, our calibration).
     """
     forwards = case.events("forward")
-    trained = sorted({e["step"] for e in forwards if e["grad"]})
+    # Windows chosen without regard to evaluations: an evaluation opens the hooks of its own window, so others would mislead.
+    looked = [window.step for window in windows(case)] or sorted({e["step"] for e in forwards if e["grad"]})
     places: dict[tuple[Any, Any, Any], list[Row]] = {}
     for event in forwards:
         if not event["grad"]:
@@ -75,7 +76,7 @@ def evaluations(case: Case) -> list[Row]:
     kept: list[Row] = []
     for events in places.values():
         steps = {e["step"] for e in events}
-        between = [s for s in trained if min(steps) <= s <= max(steps)]
+        between = [s for s in looked if min(steps) <= s <= max(steps)]
         if len(between) < 5 or share(s in steps for s in between) < 0.6:
             kept.extend(events)
     return sorted(kept, key=lambda e: e.get("n", 0))
@@ -95,7 +96,7 @@ def travelled(case: Case) -> float:
     return total
 
 
-def commonest_site(rows: Iterable[Row]) -> Row | None:
+def commonest_site(rows: Iterable[Mapping[str, Any]]) -> Row | None:
     """The call site that most of `rows` share."""
     sites: Counter[tuple[str, int, str]] = Counter()
     for row in rows:
@@ -108,7 +109,7 @@ def commonest_site(rows: Iterable[Row]) -> Row | None:
     return {"file": file, "line": line, "function": function}
 
 
-def where(site: Row | None) -> str:
+def where(site: Mapping[str, Any] | None) -> str:
     """`file:line`, or a phrase where the site is not known."""
     return f"{site['file']}:{site['line']}" if site and site.get("line") else "a line that was not recorded"
 

@@ -98,4 +98,4 @@ class Data:
             self.recorder.seeds.append({"library": library, "seed": seed})
         self.recorder.counts[f"seed:{library}"] += 1
         if self.recorder.counts[f"seed:{library}"] <= 64:
-            self.recorder.event("seed", site, library=library, seed=seed)
+            self.recorder.event("seed", site, library=library, seed=seed, stack=self.recorder.sites.stack(4))

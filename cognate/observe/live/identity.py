@@ -68,8 +68,9 @@ class Identity:
                 record = self._note(parameter, look=False)
                 record["owner"], record["group"] = label, index
                 record["owned_at"] = self.recorder.step
-        if self.recorder.step >= self.next_write:
-            self.next_write = max(self.recorder.step + 1, int(self.recorder.step * 2))
+        if self.recorder.step >= self.next_write or self.recorder.step in self.recorder.refocused:
+            # Often enough that a model which the script lets go of before the end is known as it was at the end.
+            self.next_write = max(self.recorder.step + 1, int(self.recorder.step * 1.2))
             self.write()
 
     def _note(self, parameter: Tensor, look: bool = True) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cognate.case.store import read_json, write_json
-from cognate.errors import UsageError
+from cognate.errors import CognateError, UsageError
 from cognate.version import __version__
 
 SCHEMA = "cognate.case/1"
@@ -48,7 +48,10 @@ def observe(
     trouble = _surroundings(case, script, module, python)
     begun = time.monotonic()
     code = _run(command, _environment(script, case, probe, probe_seconds, budget))
-    _complete(case, info, code, time.monotonic() - begun, trouble)
+    try:
+        _complete(case, info, code, time.monotonic() - begun, trouble)
+    except (OSError, CognateError) as error:  # the run is over, and its exit code must come through
+        sys.stderr.write(f"cognate: the case in {case} was not completed ({type(error).__name__}: {error})\n")
     return code
 
 

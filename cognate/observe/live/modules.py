@@ -17,6 +17,8 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 
 # Root forwards described in full per window and kind (training, evaluation).
 CLOSE_FORWARDS = 3
+# Windows to look at closely after a module or parameter is assigned in mid-run.
+REFOCUS = 12
 # Times that a no_grad block alone opens the hooks; a script that uses one in every step must not pay for it for ever.
 MOST_OPENINGS = 300
 ACTIVATIONS = ("ReLU", "LeakyReLU", "GELU", "SiLU", "ELU", "Tanh", "Sigmoid", "Hardtanh", "ReLU6", "Softplus", "SELU")
@@ -52,6 +54,7 @@ class Modules:
         """Wrap train/eval and parameters(), and listen from the first window on."""
         wrap(nn.Module, "train", self._observed_train)
         wrap(nn.Module, "parameters", self._observed_parameters)
+        wrap(nn.Module, "__setattr__", self._observed_setattr)
         wrap(torch, "compile", self._observed_compile)
         for context in (torch.no_grad, torch.inference_mode):
             wrap(context, "__enter__", before_and_after(before=guarded(self.recorder, "no_grad")(self._gradient_off)))
@@ -81,6 +84,8 @@ class Modules:
         """Take the global hooks off."""
         for handle in self.handles:
             handle.remove()
+            # torch forgets to take this entry away, and torch.compile then warns that there are hooks.
+            module_hooks._global_forward_hooks_with_kwargs.pop(handle.id, None)
         self.handles = []
 
     def _observed_train(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -127,6 +132,17 @@ class Modules:
 
         return parameters
 
+    def _observed_setattr(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder = self.recorder
+
+        def setattr_(module: nn.Module, name: str, value: Any) -> None:
+            # A part that is replaced in mid-run deserves a closer look; before the first step models are being built.
+            if recorder.step and isinstance(value, (nn.Module, nn.Parameter)):
+                recorder.look_closely(REFOCUS)
+            original(module, name, value)
+
+        return setattr_
+
     def _observed_compile(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def compiled(*args: Any, **kwargs: Any) -> Any:
             self.compiled = True
@@ -158,9 +174,11 @@ class Modules:
         """Whether the forward of a root with parameters is under way."""
         return bool(self.stack) and next(self.stack[0].parameters(), None) is not None
 
-    def _exit(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _exit(self, module: nn.Module, args: tuple[Any, ...], kwargs: Any, output: Any = None) -> None:
         while self.stack and self.stack.pop() is not module:
             pass
+        if not isinstance(kwargs, dict):  # the forward raised; torch then calls a global hook without the keywords
+            return
         self.used.add(module)
         if self.stack:
             if self.recorder.deep and torch.is_grad_enabled() and isinstance(output, Tensor):

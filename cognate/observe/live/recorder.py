@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cognate.case.store import Appender, write_json
 from cognate.observe.live.sites import Sites
 
@@ -52,6 +54,7 @@ class Recorder:
         self.deep = True
         self.next_deep = 1
         self.must_look: set[int] = set()
+        self.refocused: set[int] = set()  # steps at which the model is described anew
         self.next_close = FIRST_CLOSE
         self.alive = True
         self.inside = 0  # depth of hooks under way: what they compute is not the user's
@@ -80,11 +83,12 @@ class Recorder:
     def look_closely(self, count: int) -> None:
         """Look closely at the next `count` windows: something began that the early ones could not show."""
         self.must_look |= set(range(self.step + 1, self.step + 1 + count))
+        self.refocused |= {self.step + count // 2, self.step + count}
 
     @property
     def active(self) -> bool:
-        """Whether hooks should record: in the process and thread that the script started with."""
-        return self.alive and threading.get_ident() == self.thread
+        """Whether hooks should record: in the process and thread that the script started with, and on real tensors."""
+        return self.alive and threading.get_ident() == self.thread and not _symbolic()
 
     def label(self, item: Any, prefix: str) -> str:
         """A stable name for `item`, such as optimizer#0; ids are reused by Python, so the weak reference is checked."""
@@ -184,10 +188,16 @@ class Recorder:
         for function in self.at_finish:
             function()
         self.event("call_counts", counts=dict(self.counts))
-        self.alive = False
+        self.flush()
+        self.alive = False  # now also what still waited for backward
         self.flush()
         for file in self.files.values():
             file.close()
+
+
+def _symbolic() -> bool:
+    """Whether torch is tracing, or transforming (vmap, grad): looking at a tensor's values would show or fail."""
+    return torch._C._get_tracing_state() is not None or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def guarded(recorder: Recorder, where: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

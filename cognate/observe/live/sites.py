@@ -41,6 +41,17 @@ class Sites:
                 return path[len(root) :].replace(os.sep, "/")
         return None
 
+    def stack(self, depth: int = 2, most: int = 4) -> list[dict[str, Any]]:
+        """The innermost first-party lines on the stack, innermost first."""
+        found: list[dict[str, Any]] = []
+        frame = sys._getframe(depth)
+        while frame is not None and len(found) < most:
+            name = self.first_party(frame.f_code.co_filename)
+            if name is not None:
+                found.append({"file": name, "line": frame.f_lineno, "function": frame.f_code.co_name})
+            frame = frame.f_back  # type: ignore[assignment]
+        return found
+
     def here(self, depth: int = 2) -> dict[str, Any] | None:
         """The innermost first-party line on the stack, `depth` frames up; None where there is none."""
         frame = sys._getframe(depth)

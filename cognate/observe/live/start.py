@@ -50,7 +50,7 @@ class Session:
 def begin(folder: str, options: str) -> None:
     """Arm the process: everything later happens because of what is set here."""
     session = Session(folder, options)
-    sys.meta_path.insert(0, _TorchWatcher(session))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _TorchWatcher(session))
     for name in ("stdout", "stderr"):
         _listen(session, name)
     __import__("atexit").register(_finish, session)
@@ -92,7 +92,7 @@ class _TorchWatcher:
         else:
             return None
         if spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader, self)
+            spec.loader = _Loader(spec.loader, self)  # type: ignore[assignment]
         return spec
 
 
@@ -111,7 +111,7 @@ class _Loader:
 
     def exec_module(self, module: "Any") -> None:
         if self.watcher in sys.meta_path:
-            sys.meta_path.remove(self.watcher)  # type: ignore[arg-type]
+            sys.meta_path.remove(self.watcher)
         module.__spec__.loader = module.__loader__ = self.loader
         self.loader.exec_module(module)
         try:
@@ -126,11 +126,51 @@ def _finish(session: Session) -> None:
     """Write what only the end of the process knows. Runs after the user's own atexit functions."""
     if os.getpid() != session.process:
         return
+    path, shadows = sys.path[:], _take_out_shadows()
     try:
         if session.recorder is not None:
-            session.recorder.finish()
+            _finish_recorder(session.recorder)
         from cognate.observe.live.ending import write_ending
 
         write_ending(session)
     except Exception as error:
-        sys.stderr.write(f"cognate: the end of the run was not recorded ({type(error).__name__}: {error})\n")
+        if session.recorder is None or not session.recorder.errors:  # else it has been said that something failed
+            sys.stderr.write(f"cognate: the end of the run was not recorded ({type(error).__name__}: {error})\n")
+    finally:
+        sys.path[:] = path
+        sys.modules.update(shadows)
+        if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+            _end_by_interrupt()
+
+
+def _finish_recorder(recorder: "Any") -> None:
+    try:
+        recorder.finish()
+    except Exception as error:
+        recorder.failed("end of the run", error)
+
+
+def _end_by_interrupt() -> None:
+    """Remind the interpreter that a Ctrl-C ended the script, so that it dies by SIGINT as it would have.
+
+    It keeps a flag for this, which every `exec` of a string clears: our imports (named tuples) made some.
+    """
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        pass
+
+
+def _take_out_shadows() -> "dict[str, Any]":
+    """Leave only the standard library to import from; return the user's modules that carry a name of it.
+
+    The script may have a `json.py` of its own, imported or not; it must neither be run by us nor be taken for the real one.
+    """
+    library = os.path.dirname(os.__file__)  # noqa: PTH120 - pathlib may be one of those files
+    sys.path[:] = [entry for entry in sys.path if entry.startswith(library)]
+    shadows = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] in sys.stdlib_module_names and not file.startswith(library):
+            shadows[name] = sys.modules.pop(name)
+    return shadows

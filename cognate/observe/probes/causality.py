@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cognate.observe.probes.leaks import leaking_modules
-from cognate.observe.probes.replay import NotRun, Replay
+from cognate.observe.probes.replay import NotRun, Replay, state_kept
 
 # A target row must equal the input shifted by one in at least this share of positions for the task to be next-token
 # prediction on its own input; packed or masked rows leave a little out.
@@ -72,9 +72,11 @@ def _compare(replay: Replay, model: nn.Module, tokens: Tensor, t: int, training:
     batch, time = tokens.shape
 
     args, kwargs = replay.inputs()
-    base = _by_position(replay.scores(model, args, kwargs, training).detach(), batch, time)
+    with state_kept(model):
+        base = _by_position(replay.scores(model, args, kwargs, training).detach(), batch, time)
     args, kwargs = replay.inputs(lambda x: _replaced(x, tokens, t))
-    changed = _by_position(replay.scores(model, args, kwargs, training).detach(), batch, time)
+    with state_kept(model):
+        changed = _by_position(replay.scores(model, args, kwargs, training).detach(), batch, time)
     kept = _scored(replay, batch, base.shape[1])[:, : t + 1]
     if base.shape != changed.shape or not bool(kept.any()):
         return None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cognate.observe.live.facts import tensors_in
-from cognate.observe.probes.replay import map_tensors
+from cognate.observe.probes.replay import map_tensors, state_kept
 
 # Work on each position alone by construction; running them again would tell nothing.
 POINTWISE = (nn.Linear, nn.Embedding, nn.LayerNorm, nn.Dropout, nn.Identity, nn.GELU, nn.ReLU, nn.SiLU, nn.Tanh, nn.Sigmoid)
@@ -48,7 +48,7 @@ def _calls(model: nn.Module, run: Any) -> dict[nn.Module, Call]:
 
     handles = [module.register_forward_hook(note, with_kwargs=True) for module in model.modules()]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), state_kept(model):
             run()
     finally:
         for handle in handles:
@@ -64,9 +64,10 @@ def _leaks(module: nn.Module, base: Call, changed: Call, time: int, t: int) -> b
     if not any(_axis(a, time) is not None and not torch.equal(a, b) for a, b in zip(given, other, strict=True)):
         return False
     args, kwargs = map_tensors(base[:2], lambda _: next(mixed))
-    with torch.no_grad():
+    with torch.no_grad(), state_kept(module):
         torch.manual_seed(0)
         again = module(*map_tensors(base[0], Tensor.clone), **map_tensors(base[1], Tensor.clone))
+    with torch.no_grad(), state_kept(module):
         torch.manual_seed(0)
         output = module(*args, **kwargs)
     for a, b in zip(tensors_in(again), tensors_in(output), strict=False):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,6 +125,23 @@ def set_mode(module: nn.Module, like: nn.Module, training: bool) -> None:
         return
     for ours, theirs in zip(module.modules(), like.modules(), strict=True):
         ours.training = theirs.training
+
+
+@contextmanager
+def state_kept(module: nn.Module) -> Iterator[None]:
+    """What forwards leave on `module` (buffers, attributes) is put back, so that two of them differ in their input alone."""
+    tables = [table for part in module.modules() for table in (vars(part), part._buffers)]
+    attributes = [dict(table) for table in tables]
+    contents = [(t, t.detach().clone()) for table in attributes for t in table.values() if isinstance(t, Tensor)]
+    try:
+        yield
+    finally:
+        for table, before in zip(tables, attributes, strict=True):
+            table.clear()
+            table.update(before)
+        with torch.no_grad():
+            for tensor, content in contents:
+                tensor.copy_(content)
 
 
 def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -18,6 +18,14 @@ def _begin() -> None:
         os.environ["PYTHONPATH"] = before
     folder = os.environ.pop("COGNATE_CASE", None)
     options = os.environ.pop("COGNATE_OPTIONS", "")
+    try:
+        _users_own()
+    finally:
+        if folder is not None:
+            _observe(os.path.dirname(os.path.dirname(os.path.dirname(here))), folder, options)  # noqa: PTH120
+
+
+def _users_own() -> None:
     ours = sys.modules.pop("sitecustomize")
     try:
         import sitecustomize  # noqa: F401 - the user's own, if there is one
@@ -25,10 +33,10 @@ def _begin() -> None:
         if error.name != "sitecustomize":
             raise
         sys.modules["sitecustomize"] = ours  # the import that runs this file expects to find it
-    if folder is None:
-        return
+
+
+def _observe(package: str, folder: str, options: str) -> None:
     try:
-        package = os.path.dirname(os.path.dirname(os.path.dirname(here)))  # noqa: PTH120
         loader = __import__("_frozen_importlib_external")
         frozen = __import__("_frozen_importlib")
         name = "cognate"

@@ -11,7 +11,7 @@ _SITE = {"file": "model.py", "line": 50, "function": "forward"}
 
 
 def _trace(true: float) -> list[dict]:
-    rows = []
+    rows: list[dict] = []
     for window in (1, 40):
         rows.append({"w": window, "i": 0, "op": "linear", "in": [], "p": ["halt.weight"], "ig": True, "g": True, "shape": [4, 1]})
         rows.append({"w": window, "i": 1, "op": "sigmoid", "in": [0], "ig": True, "g": True, "shape": [4, 1]})

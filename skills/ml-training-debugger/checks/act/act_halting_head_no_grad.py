@@ -1,5 +1,6 @@
 """The halting head gets no gradient."""
 
+import ast
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
@@ -62,6 +63,7 @@ def act_halting_head_no_grad(case: Case, *, least: int = 3) -> Iterator[Said]:
         evidence=(
             Evidence("halting parameters whose .grad stayed None", short(dead, 6), "none", "model.json"),
             Evidence("recognised by", by),
+            *(Evidence("loss function that is defined and never called", unused) for unused in _never_called(case)[:3]),
         ),
         location=Location.of(entry or (node.get("site") if node else None), dead[0].rpartition(".")[0]),
         onset_step=0,
@@ -73,13 +75,34 @@ def act_halting_head_no_grad(case: Case, *, least: int = 3) -> Iterator[Said]:
 
 
 def _cut(graphs: list, dead: list[str]) -> tuple[dict | None, dict | None]:
-    """The operation that ends differentiability, and the line at which what is left of it enters the loss."""
+    """The operation that ends differentiability, and the line at which what is left of it enters the loss.
+
+    What a printed statistic reads is cut off too; an operation whose result goes on into the loss comes first.
+    """
     for graph in graphs:
         for name in dead:
-            ends = [n for n in graph.cuts(name) if n["op"] in COMPARISONS or n["op"] in CUTS]
-            sited = [n for n in ends if n.get("site")]
-            if sited:
-                flat = [n for n in graph.downstream(sited[0]) if not n.get("g", False)]
+            ends = [n for n in graph.cuts(name) if (n["op"] in COMPARISONS or n["op"] in CUTS) and n.get("site")]
+            for node in ends:
+                flat = [n for n in graph.downstream(node) if not n.get("g", False)]
                 joins = [n for n in flat if any(graph.nodes[u].get("g", False) for u in graph.users.get(n["i"], ()))]
-                return sited[0], joins[-1].get("site") if joins else None
+                if joins:
+                    return node, joins[-1].get("site")
+            if ends:
+                return min(ends, key=lambda n: n["op"] not in COMPARISONS), None
     return None, None
+
+
+def _never_called(case: Case) -> list[str]:
+    """Functions of the sources that are losses by their name and that nothing refers to: `file:line name`."""
+    used = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for tree in case.trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Attribute, ast.Name))
+    }
+    return [
+        f"{file}:{node.lineno} {node.name}"
+        for file, tree in case.trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and "loss" in node.name.lower().split("_") and node.name not in used
+    ]

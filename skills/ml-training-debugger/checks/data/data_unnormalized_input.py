@@ -72,7 +72,7 @@ def _normalises_first(case: Case) -> bool:
     return False
 
 
-def _stuck(values: list) -> bool:
+def _stuck(values: list[float | None]) -> bool:
     finite = [v for v in values if v is not None]
     if len(finite) < len(values) or len(finite) < 10:
         return True

@@ -60,7 +60,7 @@ def eval_mode_missing(case: Case, *, least: int = 2) -> Iterator[Said]:
     site = commonest_site(wrong)
     place = _function(case, site)
     gaps = [p["result"] for p in case.probe("mode_gap")]
-    extra = ()
+    extra: tuple[Evidence, ...] = ()
     if gaps:
         extra = (Evidence("loss of one batch, same weights: training mode / eval mode", [gaps[-1]["train"], gaps[-1]["eval"]], "", "probe"),)
     yield Finding(

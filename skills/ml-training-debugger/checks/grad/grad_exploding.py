@@ -29,7 +29,7 @@ def grad_exploding(case: Case, *, growth: float = 1e3) -> Iterator[Said]:
     """
     rows = [r for r in case.metrics if "grad_norm" in r]
     flags = [r for r in rows if "grad_norm" in r.get("nonfinite", {})]
-    values = [(int(r["step"]), float(r["grad_norm"])) for r in rows if r.get("grad_norm") is not None]
+    values = [(int(r["step"]), norm) for r in rows if (norm := r.get("grad_norm")) is not None]
     if len(values) < 8:
         yield Skip("fewer than 8 gradient norms were recorded", "run more steps")
         return

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import first_call
 from cognate.rules.training import number
 
 
@@ -46,12 +47,13 @@ def grad_vanishing(case: Case, *, ratio: float = 1e-3, depth: int = 5) -> Iterat
     ratios, first, last, count = [], "", "", 0
     for row in rows:
         sizes = row["param_norm"]
-        names = [n for n in row["grad_norm"] if n.endswith("weight") and sizes.get(n) and row["grad_norm"][n] is not None]
+        relative_to = {n: g / s for n, g in row["grad_norm"].items() if g is not None and (s := sizes.get(n))}
+        names = [n for n in relative_to if n.endswith("weight")]
         # A chain of equal names with a running number is a stack of layers; embeddings and heads are left out.
         stack = _stack(names)
         if len(stack) < depth:
             continue
-        relative = [row["grad_norm"][n] / sizes[n] for n in stack]
+        relative = [relative_to[n] for n in stack]
         if relative[-1] > 0:
             ratios.append(min(relative[:2]) / max(relative[-2:]))
             first, last, count = stack[0], stack[-1], len(stack)
@@ -62,16 +64,20 @@ def grad_vanishing(case: Case, *, ratio: float = 1e-3, depth: int = 5) -> Iterat
     if worst >= ratio:
         yield Clear(f"first/last layer gradient ratio {number(worst)} over {count} layers")
         return
-    squashing = sorted({a.get("cls") for row in rows for a in row.get("activation", {}).values()} & {"Sigmoid", "Tanh"})
+    squashing = sorted({str(a.get("cls")) for row in rows for a in row.get("activation", {}).values()} & {"Sigmoid", "Tanh"})
     through = f" through {' and '.join(squashing)} activations" if squashing else ""
     yield Finding(
         title=f"gradients vanish{through}: {first} gets {number(worst)} of the relative gradient of {last} ({count} layers deep)",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence("median ratio of relative gradient, first to last layer", worst, f"≥ {ratio}", "layers.jsonl"),),
-        location=Location(module=first.rpartition(".")[0]),
+        location=Location.of(first_call(case, *_spellings(squashing)), first.rpartition(".")[0]),
         onset_step=int(rows[0]["step"]),
         fix=Fix("Use ReLU or GELU, residual connections or normalisation, and an initialisation that fits the activation."),
     )
+
+
+def _spellings(classes: list[str]) -> list[str]:
+    return [word for cls in classes for word in (cls, cls.lower())]
 
 
 def _stack(names: list[str]) -> list[str]:

@@ -1,14 +1,19 @@
 """The error is maximised."""
 
+import ast
 from collections.abc import Iterator
+from statistics import median
 
+from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import called
 from cognate.rules.training import commonest_site, train_losses, where
 
 
 def _calls(coefficient: float) -> list[dict]:
     base = {"kind": "loss_call", "fn": "mse_loss", "grad": True, "site": {"file": "t.py", "line": 40}, "value": 1.0}
-    return [base | {"step": s, "coefficient": coefficient} for s in range(8)]
+    calls = [base | {"step": s, "coefficient": coefficient} for s in range(8)]
+    return [*calls, {"kind": "call", "name": "step", "step": 0}]
 
 
 @rule(
@@ -16,7 +21,7 @@ def _calls(coefficient: float) -> list[dict]:
     name="loss-flipped-sign",
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
-    needs={"events.loss_call"},
+    needs={"events.call"},
     explains={"loss-diverging", "loss-nonfinite", "loss-not-decreasing", "opt-weights-diverge", "grad-exploding", "opt-lr-too-high"},
     core=True,
     sources={"calls": "the coefficient is exact; five calls rule out one adversarial phase"},
@@ -30,6 +35,10 @@ def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
     ascent. Adversarial terms beside a positive one, and optimizers with maximize=True, are left alone.
     """
     looked = [c for c in train_losses(case) if c.get("coefficient")]
+    maximised = _likelihood_minimised(case)
+    if maximised and not looked:
+        yield maximised
+        return
     if len(looked) < calls:
         yield Skip("the coefficients of the losses could not be read", "use torch.nn.functional losses or their modules")
         return
@@ -57,3 +66,35 @@ def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
 def _range(calls: list[dict]) -> str:
     values = sorted(c["coefficient"] for c in calls)
     return f"{values[0]:.3g} to {values[-1]:.3g}" if values[0] != values[-1] else f"{values[0]:.3g}"
+
+
+def _likelihood_minimised(case: Case) -> Finding | None:
+    """A log-likelihood that goes into backward without a minus sign, while the loss falls without bound."""
+    losses = loss_series(case)
+    finite = [v for v in losses.values if v is not None] if losses else []
+    if len(finite) < 20:
+        return None
+    head, tail = median(finite[: max(3, len(finite) // 20)]), median(finite[-max(3, len(finite) // 10) :])
+    runaway = tail < 0 and tail < head - 2 * max(1.0, abs(head))
+    backward = {(c.get("site") or {}).get("file") for c in case.events("call", name="backward")}
+    for file, tree in case.trees.items():
+        for node in ast.walk(tree) if runaway and file in backward else ():
+            if isinstance(node, ast.Assign) and _positive_log_prob(node.value):
+                site = {"file": file, "line": node.lineno}
+                return Finding(
+                    title=f"the log-likelihood at {where(site)} has the wrong sign: log_prob is minimised, so the error is maximised "
+                    f"(loss {head:.3g} → {tail:.3g})",
+                    proof=Proof.MEASUREMENT,
+                    evidence=(Evidence("loss, first and last", [head, tail], "bounded below"), Evidence("expression", ast.unparse(node.value))),
+                    location=Location.of(site),
+                    onset_step=0,
+                    fix=Fix("Minimise the negative log-likelihood: loss = -dist.log_prob(target).mean()."),
+                )
+    return None
+
+
+def _positive_log_prob(node: ast.AST) -> bool:
+    """Whether an expression is a mean or sum of log_prob alone, with no minus and no factor."""
+    while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and called(node) in ("mean", "sum"):
+        node = node.func.value
+    return isinstance(node, ast.Call) and called(node) == "log_prob"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import RESHAPES, flows
+from cognate.rules.source import made_at
 from cognate.rules.training import commonest_site, train_losses, where
 
 
@@ -82,7 +83,6 @@ def _maker(case: Case, word: str, function: str) -> dict | None:
     for graph in flows(case):
         for loss in graph.find(lambda node: node["op"] == function):
             made = graph.producer(loss, RESHAPES)
-            if made and made["op"] in (word, "Softmax", "Sigmoid"):
-                site: dict | None = made.get("site")
-                return site
+            if made and made["op"] == word:
+                return made_at(case, made.get("site"), word.capitalize(), used_as=word)
     return None

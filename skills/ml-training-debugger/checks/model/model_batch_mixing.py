@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.flow import Node, flows
 from cognate.rules.source import first_call
-from cognate.rules.training import number
+from cognate.rules.training import number, where
+
+# Operations that join the entries of the dimension they are given.
+JOINING = ("mean", "sum", "softmax", "log_softmax", "std", "var", "cumsum", "cumprod", "logsumexp", "amax", "max")
 
 
 def _probe(others: float) -> dict:
@@ -36,7 +40,9 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
         yield Clear(f"the other samples moved by {number(found[-1]['result']['others'])} when one sample changed")
         return
     result = wrong[0]["result"]
-    site = first_call(case, "view", "reshape")
+    joining, site = _over_batch(case, result["batch"]), _layout(case)
+    traced = joining if site is None else None
+    site = site or (joining or {}).get("site") or first_call(case, "view", "reshape")
     yield Finding(
         title=f"{wrong[0].get('module', 'the model')} mixes examples across the batch: changing one sample changes the outputs of "
         f"{result.get('samples_moved')} of {result['batch'] - 1} others",
@@ -44,14 +50,40 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
         evidence=(
             Evidence("largest change of another sample's output", result["others"], "0", f"probe, step {wrong[0]['step']}"),
             Evidence("change of the sample's own output", result["own"]),
+            *_traced(traced),
         ),
-        location=Location.of(_layout(case) or site),
+        location=Location.of(site, traced.get("m") if traced else None),
         onset_step=0,
-        fix=Fix("Keep dimension 0 for the batch: transpose instead of view, batch_first=True, softmax and mean over the last dimensions."),
+        fix=Fix(
+            "Keep dimension 0 for the batch: transpose instead of view, batch_first=True, softmax and mean over the last dimensions.",
+            (f"Begin with `{traced['op']}` at {where(traced['site'])}.",) if traced else (),
+        ),
     )
+
+
+def _traced(node: Node | None) -> list[Evidence]:
+    if node is None:
+        return []
+    what = f"`{node['op']}` joins samples of a tensor of shape"
+    return [Evidence(what, node["shapes"][0], "dimension 0 kept", where(node["site"]))]
 
 
 def _layout(case: Case) -> dict | None:
     """A recurrent or transformer layer that was built without batch_first."""
     layers = ("LSTM", "GRU", "RNN", "TransformerEncoderLayer", "TransformerDecoderLayer", "MultiheadAttention", "Transformer")
     return first_call(case, *layers, where=lambda node: not any(k.arg == "batch_first" for k in node.keywords))
+
+
+def _over_batch(case: Case, batch: int) -> Node | None:
+    """The first traced operation of a forward that joins the samples along dimension 0, or folds the batch into another one."""
+    for graph in flows(case):
+        for node in graph.nodes:
+            shape = (node.get("shapes") or [[]])[0]
+            if not node.get("g") or not node.get("m") or not node.get("site") or len(shape) < 2 or shape[0] != batch:
+                continue
+            if node["op"] in JOINING and node.get("a", {}).get("dim") in (0, -len(shape)):
+                return node
+            out = node.get("shape", [])
+            if node["op"] in ("view", "reshape") and out and out[0] != batch and batch not in out and out[0] % batch:
+                return node
+    return None

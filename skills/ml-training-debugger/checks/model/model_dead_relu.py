@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import first_call
 
 
 def _layers(dead: float) -> list[dict]:
@@ -47,14 +48,19 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
         yield Clear(f"at most {worst:.0%} of a ReLU layer's units are silent over a batch")
         return
     name = min(dead, key=lambda n: (-dead[n], n))
+    first = next((r["activation"][name]["dead"] for r in case.layers if name in r.get("activation", {})), 0.0)
+    early = case.layers[0].get("activation", {})
+    born = first >= share or (early and all(a.get("dead", 0.0) >= share for a in early.values() if a.get("cls") == "ReLU"))
+    when = "from the first step on, so the initialisation is at fault" if born else "after training began"
+    site = first_call(case, "constant_", "fill_", "normal_", "uniform_") if born else None
     yield Finding(
-        title=f"dead ReLU units: {dead[name]:.0%} of the units of {name} never fire over whole batches, so no gradient passes them",
+        title=f"dead ReLU units: {dead[name]:.0%} of the units of {name} never fire over whole batches ({when}), and no gradient passes them",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence(f"silent units of {name}", round(dead[name], 4), f"< {share}", "layers.jsonl"),
             Evidence("layers above the bound", sorted(dead)),
         ),
-        location=Location(module=name),
+        location=Location.of(site, name),
         onset_step=int(case.layers[0]["step"]),
         fix=Fix("Initialise by He with zero bias, lower the learning rate, normalise the input, or use LeakyReLU or GELU."),
     )

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
-from cognate.rules.flow import flows
-from cognate.rules.source import called, class_named
+from cognate.rules.flow import COMPARISONS, Flow, Node, flows
+from cognate.rules.source import Site, called, class_named
 from cognate.rules.training import number, short
 
 
@@ -77,8 +77,8 @@ def _finding(case: Case, kind: str, names: list[str], leak: dict) -> Finding:
         location=Location.of(site, names[0] or None),
         onset_step=0,
         fix=Fix(
-            "Mask the future: allow position i to see only j ≤ i (is_causal=True, or torch.tril, or 0 ≤ i - j ≤ window), in every "
-            "attention, cross-attention and convolution of the decoder."
+            f"Mask the future in {cls}: allow position i to see only j ≤ i (is_causal=True, or torch.tril, or "
+            "0 ≤ i - j ≤ window), in every attention, cross-attention and convolution of the decoder."
         ),
     )
 
@@ -96,12 +96,31 @@ def _place(case: Case, module: dict) -> tuple[dict | None, str]:
                 where = str(node.get("m", ""))
                 if node.get("site") and (where == name or where.startswith(f"{name}.") or where == module.get("cls")):
                     kind = "convolution" if operation == "conv1d" else "attention"
-                    return node["site"], kind
+                    return _mask_made(graph, node) or node["site"], kind
     found = class_named(case, module.get("cls", ""))
     if found:
-        file, node = found
-        for call in ast.walk(node):
+        file, definition = found
+        for call in ast.walk(definition):
             if isinstance(call, ast.Call) and called(call) in ("masked_fill", "scaled_dot_product_attention", "softmax"):
-                return {"file": file, "line": call.lineno, "function": node.name}, "attention"
-        return {"file": file, "line": node.lineno, "function": node.name}, "layer"
+                return {"file": file, "line": call.lineno, "function": definition.name}, "attention"
+        return {"file": file, "line": definition.lineno, "function": definition.name}, "layer"
     return None, "model"
+
+
+def _mask_made(graph: Flow, applied: Node) -> Site | None:
+    """Where the mask that `applied` uses was computed: a mask that lets the future in is wrong there, not where it is applied.
+
+    A fill that is not far below every score leaves the masked positions in, whatever the mask: then the fill is to blame.
+    """
+    fill = float(applied.get("a", {}).get("value", "-inf"))
+    if applied["op"] not in ("masked_fill", "where", "scaled_dot_product_attention") or fill > -1e4:
+        return None
+    waiting = list(applied.get("in", ()))
+    while waiting:
+        source = graph.nodes[waiting.pop(0)]
+        if source.get("g") or source.get("ig"):
+            continue  # scores, queries, keys and values: no mask
+        if source["op"] in (*COMPARISONS, "tril", "triu") and source.get("site"):
+            return source["site"]  # type: ignore[no-any-return]
+        waiting.extend(source.get("in", ()))
+    return None

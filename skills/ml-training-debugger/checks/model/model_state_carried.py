@@ -58,17 +58,15 @@ def model_state_carried(case: Case, *, delta: float = 1e-5) -> Iterator[Said]:
     )
 
 
-def _assignment(cls: object, attribute: str) -> int:
+def _assignment(cls: ast.ClassDef, attribute: str) -> int:
     """The last line in the class that assigns the attribute or writes into it (the first one is its initial value)."""
-    import ast
-
-    lines = [cls.lineno]  # type: ignore[attr-defined]
-    for node in ast.walk(cls):  # type: ignore[arg-type]
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-        for target in targets:
-            inner = target.value if isinstance(target, ast.Subscript) else target
-            if isinstance(inner, ast.Attribute) and inner.attr == attribute:
-                lines.append(node.lineno)
+    lines = [cls.lineno]
+    for node in ast.walk(cls):
+        if isinstance(node, (ast.Assign, ast.AugAssign)):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                inner = target.value if isinstance(target, ast.Subscript) else target
+                if isinstance(inner, ast.Attribute) and inner.attr == attribute:
+                    lines.append(node.lineno)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
             if any(isinstance(part, ast.Attribute) and part.attr == attribute for part in ast.walk(node.func.value)):
                 lines.append(node.lineno)

@@ -61,7 +61,9 @@ def model_unregistered_submodule(case: Case) -> Iterator[Said]:
 def _assignment(case: Case, cls: str, attribute: str) -> dict | None:
     found = class_named(case, cls)
     for node in ast.walk(found[1]) if found else ():
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        if any(isinstance(t, ast.Attribute) and t.attr == attribute for t in targets):
-            return {"file": found[0], "line": node.lineno, "function": f"{cls}.__init__"}  # type: ignore[index]
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if found and any(isinstance(t, ast.Attribute) and t.attr == attribute for t in targets):
+            return {"file": found[0], "line": node.lineno, "function": f"{cls}.__init__"}
     return None

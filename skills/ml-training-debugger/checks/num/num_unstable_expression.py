@@ -40,6 +40,22 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
     """
     losses = loss_series(case)
     broken = losses is not None and any(v is None for v in losses.values)
+    born = _birth(case) if broken else None
+    if born:
+        node, window = born
+        yield Finding(
+            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: log, division or root of something that "
+            "can be zero makes the loss NaN",
+            proof=Proof.MEASUREMENT,
+            evidence=(
+                Evidence("share of NaN / inf in its output", [node.get("nan"), node.get("inf")], "0", f"trace.jsonl, step {window}"),
+                Evidence("its inputs", "finite, as far as they were traced"),
+            ),
+            location=Location.of(node.get("site"), node.get("m")),
+            onset_step=window,
+            fix=Fix("Use the fused form (log_softmax, kl_div, cross_entropy, xlogy), or clamp the argument: x.clamp_min(1e-8)."),
+        )
+        return
     for graph in flows(case):
         for node in graph.find(lambda n: n["op"] in ("log", "sqrt") and n.get("g", False)):
             made = graph.producer(node, RESHAPES)
@@ -62,3 +78,21 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
             )
             return
     yield Clear("the loss stayed finite" if not broken else "no unguarded logarithm or root was seen in the traced steps")
+
+
+BIRTHS = ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "div", "truediv", "rtruediv", "reciprocal", "pow", "exp", "acos", "asin", "norm")
+
+
+def _birth(case: Case) -> tuple[dict, int] | None:
+    """The first operation, in order, whose output is non-finite while everything traced before it that it depends on is finite."""
+    for graph in flows(case):
+        for node in graph.nodes:
+            if not (node.get("nan") or node.get("inf")) or node["op"] not in BIRTHS:
+                continue
+            tainted = any(source.get("nan") or source.get("inf") for source in graph.upstream(node))
+            spread = any(other.get("nan") for other in graph.downstream(node)) or node.get("nan")
+            # Parameters that are NaN already poison the window from its start; then nothing is born here.
+            first = next((n for n in graph.nodes if n.get("nan")), node)
+            if not tainted and spread and first["i"] >= node["i"] - 1 and node.get("site"):
+                return node, node["w"]
+    return None

@@ -19,6 +19,7 @@ from cognate.rules import (
     Skip,
     rule,
 )
+from cognate.rules.source import argument_origin
 from cognate.rules.training import commonest_site, number
 
 
@@ -39,18 +40,19 @@ def _metrics(ratio: float, losses: list) -> list[dict]:
     core=True,
     sources={
         "ratio": "CS231n: updates of about 1e-3 of the weights are healthy; TheDeepChecker alarms above 1e-1, which we take",
+        "burst_ratio": "three times the bound for the whole run: one such step replaces a third of the weights",
         "worse": "TheDeepChecker: diverging at twice the minimum; we ask for no gain over the first loss",
     },
     fires=Example(metrics=_metrics(0.6, [2.0 + 0.5 * (i % 5) + 0.1 * i for i in range(60)])),
     quiet=Example(metrics=_metrics(0.003, [2.0 / (1 + 0.1 * i) for i in range(60)])),
 )  # fmt: skip
-def opt_lr_too_high(case: Case, *, ratio: float = 0.1, worse: float = 0.95) -> Iterator[Said]:
+def opt_lr_too_high(case: Case, *, ratio: float = 0.1, worse: float = 0.95, burst_ratio: float = 0.3) -> Iterator[Said]:
     """The learning rate is too high: each step moves the weights by a large part of their size, and the loss does not fall.
 
     Judged by the ratio of update to weight, which is free of the optimizer's scale, together with the loss: large updates alone
     are normal at the start and for small or zero-initialised tensors.
     """
-    ratios = [(int(r["step"]), float(r["update_ratio"])) for r in case.metrics if r.get("update_ratio") is not None]
+    ratios = [(int(r["step"]), moved) for r in case.metrics if (moved := r.get("update_ratio")) is not None]
     losses = loss_series(case)
     if len(ratios) < 5 or losses is None or len(losses.values) < 10:
         yield Skip("too few updates were measured", "run at least ten optimizer steps")
@@ -59,14 +61,16 @@ def opt_lr_too_high(case: Case, *, ratio: float = 0.1, worse: float = 0.95) -> I
     finite = [v for v in losses.values if v is not None]
     typical = median(v for _, v in ratios)
     early = max(v for s, v in ratios[:12])
-    head = median(finite[: max(3, len(finite) // 20)]) if finite else 0.0
+    head = finite[0] if finite else 0.0  # before any update: a blow-up starts with the second loss
     tail = median(finite[-max(3, len(finite) // 5) :]) if finite else 0.0
     bad = blow_up or tail > worse * head
-    large = typical > ratio or (blow_up and early > ratio)
+    # A burst in the first steps can throw the weights where no gradient leads back from; judged with a loss that never recovers.
+    burst = early > burst_ratio and not _warm(case)
+    large = typical > ratio or (blow_up and early > ratio) or burst
     if not (bad and large):
         yield Clear(f"median update/weight ratio {number(typical)}")
         return
-    rates = [r["lr"] for r in case.metrics if r.get("lr") is not None]
+    rates = [rate for r in case.metrics if (rate := r.get("lr")) is not None]
     site = commonest_site(o for o in case.model.get("optimizers", []) if o.get("site"))
     shown = typical if typical > ratio else early
     yield Finding(
@@ -81,9 +85,15 @@ def opt_lr_too_high(case: Case, *, ratio: float = 0.1, worse: float = 0.95) -> I
                 "loss, first and last", f"{number(head)} → {'non-finite' if blow_up else number(tail)}", "falling"
             ),
         ),
-        location=Location.of(site),
+        location=Location.of(argument_origin(case, site, "lr") or site),
         onset_step=next((s for s, v in ratios if v > ratio), 0),
         fix=Fix(
             f"Lower the learning rate tenfold, to about {number(max(rates) / 10)}, and warm it up over the first steps."
         ),
     )
+
+
+def _warm(case: Case) -> bool:
+    """Whether the rate rises in the first steps: then the early ratios are not those of the rate that matters."""
+    rates = [rate for r in case.metrics[:12] if (rate := r.get("lr")) is not None]
+    return len(rates) > 2 and rates[-1] > 1.5 * rates[0]

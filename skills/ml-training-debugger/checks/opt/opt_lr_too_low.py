@@ -5,6 +5,7 @@ from statistics import median
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import argument_origin
 from cognate.rules.training import commonest_site, number, travelled
 
 
@@ -37,14 +38,14 @@ def opt_lr_too_low(case: Case, *, distance: float = 0.05, gain: float = 0.1, lea
     batch at an ordinary rate learns it at once. Usual places: a rate in the wrong unit, a warm-up that never ends, a schedule that
     was stepped so often that the rate is gone.
     """
-    rows = [r for r in case.metrics if r.get("update_ratio") is not None]
+    ratios = [moved for r in case.metrics if (moved := r.get("update_ratio")) is not None]
     losses = loss_series(case)
     finite = [v for v in losses.values if v is not None] if losses else []
-    if len(rows) < 5 or len(finite) < 20:
+    if len(ratios) < 5 or len(finite) < 20:
         yield Skip("too few updates were measured", "run at least twenty optimizer steps")
         return
     way = travelled(case)
-    typical = median(float(r["update_ratio"]) for r in rows)
+    typical = median(ratios)
     head, tail = median(finite[: max(3, len(finite) // 20)]), median(finite[-max(3, len(finite) // 10) :])
     flowing = any((r.get("grad_norm") or 0.0) > 0 for r in rows)
     results = [p["result"] for p in case.probe("overfit_batch")]
@@ -65,7 +66,7 @@ def opt_lr_too_low(case: Case, *, distance: float = 0.05, gain: float = 0.1, lea
             Evidence("loss, first and last", f"{number(head)} → {number(tail)}", "falling"),
             *shown,
         ),
-        location=Location.of(site),
+        location=Location.of(argument_origin(case, site, "lr") or site),
         onset_step=0,
         fix=Fix(f"Raise the learning rate by a factor of about {min(1e4, 1e-3 / typical):.0g}, or find what keeps it low (warm-up, schedule)."),
     )

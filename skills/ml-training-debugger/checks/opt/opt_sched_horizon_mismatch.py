@@ -21,7 +21,7 @@ def _parts(planned: int, steps: int) -> dict:
 
 def planned_steps(schedule: dict) -> float | None:
     """How many calls of step() the schedule was made for; None where it has no end."""
-    plan = schedule.get("plan", {})
+    plan: dict[str, float] = schedule.get("plan", {})
     if schedule["cls"] == "OneCycleLR":
         return plan.get("total_steps")
     if schedule["cls"] == "CosineAnnealingLR":
@@ -61,7 +61,7 @@ def opt_sched_horizon_mismatch(case: Case, *, early: float = 0.66, late: float =
                 found = True
                 yield _finding(case, schedule, sites, f"planned for {planned:g} calls, but step() was called only {made} times")
             continue
-        rates = [float(r["lr"]) for r in case.metrics if r.get("lr") is not None]
+        rates = [rate for r in case.metrics if (rate := r.get("lr")) is not None]
         if planned and planned < early * made:
             found = True
             yield _finding(case, schedule, sites, f"planned for {planned:g} calls, but step() was called {made} times")

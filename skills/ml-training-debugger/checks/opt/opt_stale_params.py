@@ -1,7 +1,8 @@
 """The optimizer holds parameters that the model no longer uses."""
 
-from collections.abc import Iterator
 import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.training import parameters, short, where
@@ -65,7 +66,7 @@ def opt_stale_params(case: Case, *, least: int = 3) -> Iterator[Said]:
     )
 
 
-def _replacement(case: Case, names: list[str], site: dict | None) -> dict | None:
+def _replacement(case: Case, names: list[str], site: Mapping[str, Any] | None) -> dict | None:
     """The assignment `something.MODULE = …` that made the parameters `names`, at or after the optimizer's line."""
     tops = {name.split(".")[0] for name in names}
     for file, tree in case.trees.items():

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
-from cognate.rules.flow import RESHAPES, flows
+from cognate.rules.flow import RESHAPES, Flow, flows
 from cognate.rules.training import where
 
 _SITE = {"file": "model.py", "line": 30, "function": "forward"}
@@ -65,7 +65,7 @@ def perf_python_loop_over_time(case: Case, *, length: int = 32, share: float = 0
     yield Clear("no linear recurrence runs as a Python loop in the traced steps")
 
 
-def _chain(graph, here: list[dict]) -> int:
+def _chain(graph: Flow, here: list[dict]) -> int:
     """The length of the longest chain of operations at one line in which each feeds the next through linear operations alone."""
     mine = {n["i"] for n in here}
     depth: dict[int, int] = {}
@@ -81,7 +81,7 @@ def _chain(graph, here: list[dict]) -> int:
     return min(longest // max(1, kinds), per_step)
 
 
-def _loop(graph, site: dict) -> list[dict]:
+def _loop(graph: Flow, site: dict) -> list[dict]:
     return [
         n for n in graph.nodes
         if n.get("site") and n["site"]["file"] == site["file"] and n["site"].get("function") == site.get("function")

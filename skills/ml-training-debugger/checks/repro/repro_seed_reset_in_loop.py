@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import in_loop
 from cognate.rules.training import where
 
 
@@ -52,18 +53,25 @@ def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3
     if repeated < repeats and not _draws_per_epoch(case, events):
         yield Clear(f"{len(events)} reseedings at {where(events[0]['site'])}, but only {repeated:.0%} of training batches repeat")
         return
+    site = _looping(case, events[0])
     yield Finding(
-        title=f"the seed is reset inside the loop: manual_seed({events[0]['seed']}) at {where(events[0]['site'])} runs {len(events)} times, "
+        title=f"the seed is reset inside the loop: manual_seed({events[0]['seed']}) at {where(site)} runs {len(events)} times, "
         "so the same random order and batches repeat",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("steps at which the same seed was set", [e["step"] for e in events][:10], "once, before training", "events.jsonl"),
             Evidence("training batches that were seen again", f"{repeated:.0%}", "about 0 %"),
         ),
-        location=Location.of(events[0]["site"]),
+        location=Location.of(site),
         onset_step=int(events[1]["step"]),
         fix=Fix("Seed once, before the loop; give evaluation a generator of its own."),
     )
+
+
+def _looping(case: Case, event: dict) -> dict:
+    """The frame, innermost first, whose line stands in a loop: a helper such as set_seed() is not where the fault is."""
+    frames = event.get("stack") or [event["site"]]
+    return next((frame for frame in frames if in_loop(case, frame)), event["site"])
 
 
 def _draws_per_epoch(case: Case, events: list[dict]) -> bool:

@@ -1,0 +1,108 @@
+"""A term summed over the batch stands beside one averaged over it."""
+
+from collections.abc import Iterator
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.flow import Flow, flows
+from cognate.rules.training import number, where
+
+_SITE = {"file": "t.py", "line": 35, "function": "vae_loss"}
+MEANS = ("mean", "mse_loss", "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "l1_loss", "smooth_l1_loss")
+
+
+def _parts(reduction: str) -> dict:
+    trace = []
+    for w in (1, 40):
+        base = {"w": w, "ig": True, "g": True}
+        trace += [
+            base | {"i": 0, "op": "mse_loss", "in": [], "shapes": [[60, 64], [60, 64]], "shape": [], "a": {}, "v": 1.0},
+            base | {"i": 1, "op": reduction, "in": [], "shapes": [[60, 8]], "shape": [], "a": {}, "site": _SITE, "v": 50.0},
+            base | {"i": 2, "op": "mul", "in": [1], "shape": [], "a": {"scalar": -0.5}, "site": _SITE, "v": 25.0},
+            base | {"i": 3, "op": "add", "in": [0, 2], "shape": [], "a": {}, "site": _SITE, "v": 26.0},
+            {"w": w, "root": 3, "nodes": 4},
+        ]
+    blind = {"real": 1.0, "shifted": 1.001, "label_entropy": None}
+    return {"trace": trace, "probes": [{"probe": "input_dependence", "status": "ok", "step": 200, "result": blind}]}
+
+
+@rule(
+    code="LOSS109",
+    name="loss-aux-dominates",
+    severity=Severity.ERROR,
+    kind=Kind.CAUSE,
+    needs={"trace"},
+    explains={"data-input-label-misaligned", "loss-not-decreasing"},
+    sources={
+        "gap": "our calibration: the first term does not depend on the input where dealing samples to others changes it by under 5 %",
+        "weight": "our calibration: a factor under a hundredth on the sum is a deliberate weight such as batch/data-set size",
+    },
+    fires=Example(**_parts("sum")),
+    quiet=Example(**_parts("mean")),
+)
+def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01) -> Iterator[Said]:
+    """An auxiliary term dominates: it is summed over the batch while the main loss is averaged, so the model serves it alone.
+
+    A KL or penalty term reduced by sum() beside a mean reconstruction error weighs as many times more as there are elements. The
+    latent collapses and the output no longer depends on the input. Reported only where that has happened.
+    """
+    graphs = flows(case)
+    if not graphs:
+        return
+    mixed = next((found for graph in graphs if (found := _mixed(graph, weight))), None)
+    late = [p for p in case.probe("input_dependence") if p["step"] >= 40 and p["result"].get("real")]
+    if mixed is None:
+        yield Clear("no term summed over the batch is added to one averaged over it")
+        return
+    if not late:
+        yield Skip("whether the main loss still depends on the input could not be tested", "run longer")
+        return
+    result = late[-1]["result"]
+    dependence = (result["shifted"] - result["real"]) / abs(result["shifted"]) if result["shifted"] else 1.0
+    if dependence > gap:
+        yield Clear(f"a summed and an averaged term are added, yet the main loss depends on the input ({dependence:.0%})")
+        return
+    total, size = mixed
+    yield Finding(
+        title=f"the auxiliary term at {where(total.get('site'))} dominates: it is summed over the batch ({size} elements) while the main "
+        "loss is averaged, and the model ignores its input",
+        proof=Proof.EXPERIMENT,
+        evidence=(
+            Evidence("main loss on the real batch / with another batch's input", [result["real"], result["shifted"]], "far apart", f"step {late[-1]['step']}"),
+            Evidence("reduction of the auxiliary term", f"sum over {size} elements", "mean, as the main loss"),
+            Evidence("its value when traced", number(total.get("v"))),
+        ),
+        location=Location.of(total.get("site")),
+        onset_step=0,
+        fix=Fix("Reduce both terms alike: divide the sum by the batch size, or sum the main loss over its elements too."),
+    )
+
+
+def _mixed(graph: Flow, weight: float) -> tuple[dict, int] | None:
+    for node in graph.find(lambda n: n["op"] in ("add", "radd", "sub", "iadd") and n.get("shape") == [] and n.get("g", False)):
+        parts = [_reduction(graph, graph.nodes[i], weight) for i in node.get("in", ())]
+        sums = [p for p in parts if p and p[0] == "sum"]
+        if sums and any(p and p[0] == "mean" for p in parts):
+            return sums[0][1], sums[0][2]
+    return None
+
+
+def _reduction(graph: Flow, node: dict, weight: float) -> tuple[str, dict, int] | None:
+    """("sum" or "mean", node, elements) of the reduction that made a scalar term, through scalar factors."""
+    for _ in range(8):
+        if node["op"] == "sum" and not node.get("a", {}).get("dim") and node.get("shape") == []:
+            shape = (node.get("shapes") or [[]])[0]
+            size = 1
+            for n in shape:
+                size *= n
+            return ("sum", node, size) if len(shape) >= 1 and size >= 16 else None
+        if node["op"] in MEANS:
+            return "mean", node, 0
+        scalar = node.get("a", {}).get("scalar")
+        if node["op"] in ("div", "truediv") and isinstance(scalar, (int, float)) and scalar >= 2:
+            return "mean", node, 0  # divided by a batch size, whatever its name
+        if isinstance(scalar, (int, float)) and abs(scalar) < weight:
+            return "mean", node, 0
+        if not node.get("in"):
+            return None
+        node = graph.nodes[node["in"][0]]
+    return None
