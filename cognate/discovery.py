@@ -33,6 +33,7 @@ class Skill:
     path: Path
     origin: str  # bundled | entry point NAME | folder
     rules: tuple[Rule, ...]
+    broken: tuple[tuple[str, str], ...] = ()  # rule files that could not be loaded, and why
 
 
 def bundled_folder() -> Path:
@@ -76,18 +77,24 @@ def front_matter(text: str, path: Path) -> dict[str, str]:
 
 
 def load_skill(path: Path, origin: str = "folder") -> Skill:
-    """Load the skill in folder `path` with all its rules. Raises SkillError where it is malformed."""
+    """Load the skill in folder `path` with all its rules. Raises SkillError where its SKILL.md is missing or malformed.
+
+    A rule file that cannot be loaded does not take the others with it: it is listed in `broken`, and every diagnosis shows it.
+    """
     manifest = path / "SKILL.md"
     if not manifest.is_file():
         raise SkillError(f"{path} is not a skill: it has no SKILL.md. Make one with `cognate skills new NAME`.")
     values = front_matter(manifest.read_text(encoding="utf-8"), manifest)
-    rules = [
-        item
-        for file in sorted((path / "checks").rglob("*.py"))
-        if not file.name.startswith("_")
-        for item in _load(path, values["name"], file)
-    ]
-    return Skill(values["name"], values["description"], values.get("metadata.version", "0"), path, origin, tuple(rules))
+    rules: list[Rule] = []
+    broken: list[tuple[str, str]] = []
+    for file in sorted((path / "checks").rglob("*.py")):
+        if not file.name.startswith("_"):
+            try:
+                rules += _load(path, values["name"], file)
+            except SkillError as error:
+                broken.append((file.stem.replace("_", "-"), str(error)))
+    version = values.get("metadata.version", "0")
+    return Skill(values["name"], values["description"], version, path, origin, tuple(rules), tuple(broken))
 
 
 def _load(skill: Path, name: str, file: Path) -> list[Rule]:

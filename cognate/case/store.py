@@ -60,7 +60,7 @@ def read_json(path: Path) -> Any:
     """Read one JSON document. Raises CaseError where it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last for [[[[[…
         raise CaseError(f"{path} cannot be read as JSON ({error}); delete it or record the run again.") from error
 
 
@@ -71,7 +71,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
             for line in lines:
                 try:
                     row = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 if isinstance(row, dict):
                     yield row

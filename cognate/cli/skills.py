@@ -68,7 +68,8 @@ def check(
 
     failed = False
     for skill in [load_skill(folder) for folder in folders] if folders else _loaded():
-        problems = [problem for rule in skill.rules for problem in example_problems(rule)]
+        problems = [error for _, error in skill.broken]
+        problems += [problem for rule in skill.rules for problem in example_problems(rule)]
         if not skill.rules:
             problems = [f"{skill.path} holds no rule: add checks/FAMILY/RULE_NAME.py"]
         failed = failed or bool(problems)

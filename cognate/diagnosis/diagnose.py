@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-from cognate.version import __version__
 from cognate.case.case import Case
 from cognate.diagnosis.confidence import confidence
 from cognate.diagnosis.model import (
@@ -23,6 +22,7 @@ from cognate.diagnosis.model import (
 from cognate.discovery import Skill, all_rules
 from cognate.rules.model import Finding, Fix, Kind, Outcome, Proof, Rule, Severity
 from cognate.rules.runner import Selection, run_rules
+from cognate.version import __version__
 
 # A run is called healthy only where at least this share of its core rules could be checked; below that the honest
 # answer is "inconclusive". Chosen so that a live run passes and a bare loss curve does not.
@@ -36,6 +36,7 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
     findings = _ranked(_explained([(o.rule, finding) for o in outcomes for finding in o.findings]))
     roots = tuple(item for item in findings if _is_root(item))
     crashed = tuple(Crashed(o.rule.code, o.rule.name, o.reason) for o in outcomes if o.status == "crashed")
+    crashed += tuple(Crashed("", name, error) for skill in skills for name, error in skill.broken)
     status, reason = _status(case, findings, roots, outcomes)
     return Diagnosis(
         tool={
@@ -90,21 +91,39 @@ def _kind(rule: Rule, finding: Finding) -> Kind:
 def _explained(fired: list[tuple[Rule, Finding]]) -> list[Diagnosed]:
     """Link each finding to the cause that accounts for it; a cause that begins after its effect accounts for nothing."""
     names = {rule.name for rule, _ in fired}
-    result = []
-    for rule, finding in fired:
-        explainers = [
-            (other, its)
-            for other, its in fired
-            if rule.name in other.explains
-            and other.name != rule.name
-            and _kind(other, its) is Kind.CAUSE
-            and (its.onset_step or 0) <= (finding.onset_step if finding.onset_step is not None else 1 << 60)
-            # Of two causes that explain each other, the one with the stronger proof stands.
-            and not (other.name in rule.explains and _strength(other, its) >= _strength(rule, finding))
-        ]
-        best = min(explainers, key=lambda pair: _strength(*pair), default=None)
-        result.append(_final(rule, finding, sorted(rule.explains & names), best[0].name if best else None))
-    return result
+    links = [_explainer(rule, finding, fired) for rule, finding in fired]
+    _break_rings(links, fired)
+    return [
+        _final(rule, finding, sorted(rule.explains & names), None if link is None else fired[link][0].name)
+        for (rule, finding), link in zip(fired, links, strict=True)
+    ]
+
+
+def _explainer(rule: Rule, finding: Finding, fired: list[tuple[Rule, Finding]]) -> int | None:
+    """Index of the strongest fired cause that accounts for `finding`."""
+    explainers = [
+        index
+        for index, (other, its) in enumerate(fired)
+        if rule.name in other.explains
+        and other.name != rule.name
+        and _kind(other, its) is Kind.CAUSE
+        and (its.onset_step or 0) <= (finding.onset_step if finding.onset_step is not None else 1 << 60)
+        # Of two causes that explain each other, the one with the stronger proof stands.
+        and not (other.name in rule.explains and _strength(other, its) >= _strength(rule, finding))
+    ]
+    return min(explainers, key=lambda index: _strength(*fired[index]), default=None)
+
+
+def _break_rings(links: list[int | None], fired: list[tuple[Rule, Finding]]) -> None:
+    """Of causes that explain each other in a ring, the strongest one stands: a ring must not explain itself away."""
+    for start in range(len(links)):
+        chain: list[int] = []
+        at: int | None = start
+        while at is not None and at not in chain:
+            chain.append(at)
+            at = links[at]
+        if at is not None:
+            links[min(chain[chain.index(at) :], key=lambda index: _strength(*fired[index]))] = None
 
 
 def _strength(rule: Rule, finding: Finding) -> tuple[int, int, str]:

@@ -58,7 +58,7 @@ class Flow:
         """The operation that made input `which` of `node`, passing over reshapes and the like named in `skip`."""
         sources = node.get("in", ())
         while which < len(sources):
-            source = self.nodes[sources[which]]
+            source: Node = self.nodes[sources[which]]
             if source["op"] not in skip:
                 return source
             sources, which = source.get("in", ()), 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cognate.case.case import Case
 
 _HOW = {
@@ -31,8 +33,8 @@ def missing(case: Case, need: str) -> tuple[str, str] | None:
         if case.probe(tail):
             return None
         why = case.probe_reason(tail)
-        return (f"the {tail} probe did not run" + (f": {why}" if why else ""), _HOW["probe"])
-    present = {
+        return (f"the {tail} probe did not run" + (f": {why}" if why else ""), "" if why else _HOW["probe"])
+    present: Callable[[], bool] = {
         "run": lambda: case.info.get("origin") == "live",
         "source": lambda: bool(case.source),
         "model": lambda: bool(case.model.get("roots")),
@@ -52,4 +54,6 @@ def missing(case: Case, need: str) -> tuple[str, str] | None:
         "layers": "no per-layer statistics were recorded",
         "events": f"no {tail.replace('_', ' ')} was seen",
     }
-    return reasons[head], _HOW[head]
+    live = case.info.get("origin") == "live"
+    # A run that was observed and did not do the thing needs no advice to observe it.
+    return reasons[head], "" if live and head in ("events", "trace", "layers") else _HOW[head]

@@ -110,11 +110,10 @@ def _definition(case: Case, name: str) -> Site | None:
                 options = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
                 if name in {option.lstrip("-").replace("-", "_") for option in options}:
                     return {"file": file, "line": node.lineno}
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-            for target in targets:
-                constant = isinstance(getattr(node, "value", None), ast.Constant)
-                if constant and name in (getattr(target, "id", ""), getattr(target, "attr", "")):
-                    return {"file": file, "line": node.lineno}
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Constant):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if name in (getattr(target, "id", ""), getattr(target, "attr", "")):
+                        return {"file": file, "line": node.lineno}
             if isinstance(node, ast.FunctionDef):
                 defaults = node.args.defaults
                 named = node.args.args[len(node.args.args) - len(defaults) :]

@@ -87,7 +87,7 @@ def travelled(case: Case) -> float:
 
     An upper bound, as updates do not all point the same way; a small value is therefore certain.
     """
-    rows = sorted((int(r["step"]), float(r["update_ratio"])) for r in case.metrics if r.get("update_ratio") is not None)
+    rows = sorted((int(r["step"]), moved) for r in case.metrics if (moved := r.get("update_ratio")) is not None)
     if not rows:
         return 0.0
     total, last = 0.0, max(case.steps, rows[-1][0] + 1)
@@ -117,7 +117,7 @@ def where(site: Mapping[str, Any] | None) -> str:
 def parameters(case: Case) -> list[Row]:
     """Every parameter of every root, with the root's class under `root` and whether the root was loaded under `loaded`."""
     return [
-        {**parameter, "root": root.get("cls"), "loaded": root.get("loaded", False)}  # type: ignore[dict-item]
+        {**parameter, "root": root.get("cls"), "loaded": root.get("loaded", False)}
         for root in case.model.get("roots", [])
         for parameter in root.get("parameters", [])
     ]

@@ -77,7 +77,12 @@ class Patient:
         return [sys.executable, "-I", "-c", DRIVER, json.dumps(wanted)], case
 
     def observed(
-        self, *args: str, module: str | None = None, stdin: str = "", options: dict[str, Any] | None = None, **variables: str
+        self,
+        *args: str,
+        module: str | None = None,
+        stdin: str = "",
+        options: dict[str, Any] | None = None,
+        **variables: str,
     ) -> Run:
         command, case = self.command(*args, module=module, **(options or {}))
         done = self._done(command, stdin, variables)

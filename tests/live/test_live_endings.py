@@ -117,7 +117,9 @@ def started(patient, until: str) -> tuple[subprocess.Popen[str], Path]:
 
 @pytest.fixture(scope="module")
 def endless(new_patient):
-    return new_patient(TRAINING + "print('pid', os.getpid(), flush=True)\ntrain(40)\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    return new_patient(
+        TRAINING + "print('pid', os.getpid(), flush=True)\ntrain(40)\nprint('ready', flush=True)\ntime.sleep(60)\n"
+    )
 
 
 def child_of(case: Path, process: subprocess.Popen[str]) -> int:
@@ -147,7 +149,10 @@ def test_sigterm_to_cognate_is_passed_on(endless):
 
 
 def test_a_script_killed_in_mid_training_leaves_what_it_had(new_patient):
-    patient = new_patient(TRAINING + "for _ in range(40):\n    train(1)\n    time.sleep(0.03)\nprint('ready', flush=True)\ntrain(10)\ntime.sleep(60)\n")
+    patient = new_patient(
+        TRAINING
+        + "for _ in range(40):\n    train(1)\n    time.sleep(0.03)\nprint('ready', flush=True)\ntrain(10)\ntime.sleep(60)\n"
+    )
     process, folder = started(patient, "ready")
     time.sleep(0.2)
     os.kill(child_of(folder, process), signal.SIGKILL)

@@ -241,7 +241,11 @@ def facts(new_patient):
 def test_calls_come_in_their_order_with_their_lines(facts):
     step = facts.steps("in_order")[1]
     window = [e for e in facts.case.all_events if e["step"] == step]
-    seen = [e.get("name", e["kind"]) for e in window if e["kind"] in ("call", "forward", "loss_call") and "scheduler" not in str(e)]
+    seen = [
+        e.get("name", e["kind"])
+        for e in window
+        if e["kind"] in ("call", "forward", "loss_call") and "scheduler" not in str(e)
+    ]
     assert seen == ["zero_grad", "forward", "loss_call", "backward", "clip_grad_norm_", "step"]
     lines = [e["site"]["line"] for e in window if e.get("name") in ("zero_grad", "backward", "clip_grad_norm_", "step")]
     assert lines == list(range(lines[0], lines[0] + 4))
@@ -249,7 +253,9 @@ def test_calls_come_in_their_order_with_their_lines(facts):
 
 
 def test_clipping(facts):
-    for call, row in zip(facts.events("in_order", "call", name="clip_grad_norm_"), facts.metrics("in_order"), strict=True):
+    for call, row in zip(
+        facts.events("in_order", "call", name="clip_grad_norm_"), facts.metrics("in_order"), strict=True
+    ):
         assert call["limit"] == row["clip"] == 1e-3 and call["norm"] == row["grad_norm"] > 1e-3
         assert math.isclose(row["grad_norm_clipped"], 1e-3, rel_tol=1e-3)
 
@@ -294,7 +300,9 @@ def test_targets_laid_over_the_input(facts):
 def test_padding_that_counts(facts):
     counted, ignored = (c["target"]["padding"] for c in facts.events("padding", "loss_call"))
     assert counted["id"] == ignored["id"] == 0
-    assert counted["share_of_counted"] == pytest.approx(counted["padded"], rel=0.01) and counted["share_of_counted"] > 0.2
+    assert (
+        counted["share_of_counted"] == pytest.approx(counted["padded"], rel=0.01) and counted["share_of_counted"] > 0.2
+    )
     assert counted["equal_to_pad"] == 1.0
     assert ignored["share_of_counted"] == 0.0
 
@@ -302,14 +310,23 @@ def test_padding_that_counts(facts):
 def test_modes_and_gradients_of_forwards(facts):
     seen = [(e["training"], e["grad"]) for e in facts.events("modes", "forward")]
     assert seen == [(True, True), (False, False), (True, False)]
-    assert [e["name"] for e in facts.events("modes", "call") if e["name"] in ("train", "eval")] == ["train", "eval", "train"]
+    assert [e["name"] for e in facts.events("modes", "call") if e["name"] in ("train", "eval")] == [
+        "train",
+        "eval",
+        "train",
+    ]
     assert [bool(e["mode_mismatch"]) for e in facts.events("modes", "forward")] == [False, False, True]
 
 
 def test_parameters_that_no_optimizer_owns_and_owned_ones_that_no_module_holds(facts):
     optimizer = next(o for o in facts.case.model["optimizers"] if o["site"]["function"] == "ownership")
     assert [orphan["shape"] for orphan in optimizer["orphans"]] == [[3, 8], [3]]
-    owned = {p["name"]: p["optimizer"] for root in facts.root("Sequential") for p in root["parameters"] if p["optimizer"] in (optimizer["label"], None)}
+    owned = {
+        p["name"]: p["optimizer"]
+        for root in facts.root("Sequential")
+        for p in root["parameters"]
+        if p["optimizer"] in (optimizer["label"], None)
+    }
     assert owned["0.weight"] == optimizer["label"] and owned["3.weight"] is None
     others = [o for o in facts.case.model["optimizers"] if o["site"]["function"] == "sgd"]
     assert all(o["orphans"] == [] or o["steps"] for o in others)
@@ -389,14 +406,18 @@ def test_one_metrics_row_for_every_step(facts):
     steps = facts.case.info["integrity"]["steps_seen"]
     assert [row["step"] for row in facts.case.metrics] == list(range(steps))
     assert facts.case.calls["step"] == steps
-    assert all(row["loss"] == pytest.approx(call["value"]) for row, call in zip(
-        facts.metrics("never_cleared"), facts.events("never_cleared", "call", name="backward"), strict=True))
+    assert all(
+        row["loss"] == pytest.approx(call["value"])
+        for row, call in zip(
+            facts.metrics("never_cleared"), facts.events("never_cleared", "call", name="backward"), strict=True
+        )
+    )
 
 
 def test_printed_lines_lie_between_what_happened(facts):
-    order = [e["text"] for e in facts.case.events("print")]
+    order = [e["text"] for e in facts.case.events("print", stream="stdout")]
     assert order[0] == "end of cut_graph" and len(order) == 20
-    at = {e["text"]: e["step"] for e in facts.case.events("print")}
+    at = {e["text"]: e["step"] for e in facts.case.events("print", stream="stdout")}
     assert at["end of cut_graph"] == 3 and at["end of in_order"] == 7
 
 

@@ -116,7 +116,12 @@ def test_a_fault_in_a_probe_is_its_reason(training):
 
 @pytest.mark.parametrize(
     "sabotage",
-    ["observe.live.start:_listen", "observe.live.start:begin", "observe.live.ending:write_ending", "observe.live.ending:versions"],
+    [
+        "observe.live.start:_listen",
+        "observe.live.start:begin",
+        "observe.live.ending:write_ending",
+        "observe.live.ending:versions",
+    ],
 )
 def test_a_fault_before_torch_and_at_the_end(new_patient, sabotage):
     patient = new_patient("print('on')\nraise SystemExit(4)\n", files={"lib/sitecustomize.py": SABOTEUR})

@@ -67,7 +67,19 @@ def test_standard_input(new_patient):
 
 
 # Every name of the standard library that Cognate itself could need: the file beside the script wins, as in Python.
-SHADOWS = ["json", "random", "platform", "traceback", "pathlib", "typing", "zlib", "functools", "weakref", "time", "copy"]
+SHADOWS = [
+    "json",
+    "random",
+    "platform",
+    "traceback",
+    "pathlib",
+    "typing",
+    "zlib",
+    "functools",
+    "weakref",
+    "time",
+    "copy",
+]
 
 
 @pytest.mark.parametrize("when", ["imported", "not imported", "imported with a crash"])

@@ -73,7 +73,7 @@ class Losses:
     def install(self) -> None:
         """Wrap every loss function of torch.nn.functional."""
         for name in (*PAIRED, *OTHER):
-            wrap(torch.nn.functional, name, lambda original, name=name: self._observed(name, original))
+            wrap(torch.nn.functional, name, lambda original, name=name: self._observed(name, original))  # type: ignore[misc]
 
     def window_over(self) -> None:
         """Forget the tensors of the window."""

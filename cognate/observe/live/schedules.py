@@ -75,7 +75,7 @@ class Schedules:
         self.recorder.event("scheduler", site, **facts)
 
     def _facts(self, scheduler: Any) -> dict[str, Any]:
-        plan = {}
+        plan: dict[str, Any] = {}
         for name in HORIZON.split():
             value = getattr(scheduler, name, None)
             if isinstance(value, (int, float)):

@@ -58,7 +58,7 @@ class Replay:
         if owner is not None:
             raise NotRun(f"{owner} carries a hook of the script's own, which an experiment would set off")
         try:
-            return copy.deepcopy(self.snapshot.module)
+            return copy.deepcopy(self.snapshot.module, _detached(self.snapshot.module))
         except Exception as error:
             raise NotRun(f"the model cannot be copied ({type(error).__name__}: {error})") from error
 
@@ -116,6 +116,12 @@ def _hooked(model: nn.Module) -> str | None:
                 if not made_in.startswith("torch."):
                     return type(module).__name__
     return None
+
+
+def _detached(model: nn.Module) -> dict[int, Any]:
+    """A memo for deepcopy that holds a copy of what it refuses: results of a forward that `model` keeps on attributes."""
+    kept = [t for module in model.modules() for t in tensors_in(dict(vars(module))) if not t.is_leaf]
+    return {id(t): t.detach().clone() for t in kept}
 
 
 def set_mode(module: nn.Module, like: nn.Module, training: bool) -> None:

@@ -30,11 +30,12 @@ from cognate.observe.probes.gradient_reach import gradient_reach
 from cognate.observe.probes.input_dependence import input_dependence
 from cognate.observe.probes.mode_gap import mode_gap
 from cognate.observe.probes.overfit_batch import overfit_batch
+from cognate.observe.probes.padding_influence import padding_influence
 from cognate.observe.probes.replay import NotRun, Replay, Snapshot, join, map_tensors
 from cognate.observe.probes.small_step import small_step
 
 Probe = Callable[[Replay], "dict[str, Any]"]
-EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step)
+EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence)
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch,)
 ONCE_LATE_FROM = 40
@@ -126,7 +127,6 @@ class ProbeSession:
                 "probes", {"probe": name, "step": self.recorder.step, "status": "not_run", "reason": reason}
             )
 
-
     def _never_due(self, probe: Probe) -> str:
         if probe in ONCE_LATE and self.done:
             return f"it waits for {ONCE_LATE_FROM} steps, and the run made {self.recorder.step}"
@@ -167,7 +167,9 @@ def undisturbed(modules: Modules, recorder: Recorder) -> Iterator[None]:
 def _silenced() -> list[tuple[Any, Any]]:
     """Stop what a copy's forward may print; returns the streams with the `write` to give back to them."""
     writers = []
-    for stream in {id(s): s for s in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) if s is not None}.values():
+    for stream in {
+        id(s): s for s in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) if s is not None
+    }.values():
         try:
             write, stream.write = stream.write, len  # type: ignore[method-assign]
         except AttributeError:

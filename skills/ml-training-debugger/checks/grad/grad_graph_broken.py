@@ -13,7 +13,7 @@ _PARAMETERS = [
     {"name": "encoder.weight", "requires_grad": True, "grad": "none", "windows": 8, "optimizer": "optimizer#0", "shape": [4, 4]},
     {"name": "head.weight", "requires_grad": True, "grad": "present", "windows": 8, "optimizer": "optimizer#0", "shape": [2, 4]},
 ]
-_TRACE = [
+_TRACE: list[dict] = [
     {"w": 1, "i": 0, "op": "linear", "in": [], "p": ["encoder.weight"], "ig": True, "g": True, "site": _SITE},
     {"w": 1, "i": 1, "op": "detach", "in": [0], "ig": True, "g": False, "site": _SITE},
     {"w": 1, "i": 2, "op": "linear", "in": [1], "p": ["head.weight"], "ig": True, "g": True, "site": _SITE},

@@ -1,7 +1,7 @@
 """A new or last layer is frozen with random weights."""
 
-from collections.abc import Iterator
 import ast
+from collections.abc import Iterator, Mapping, Sequence
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.training import parameters, short, where
@@ -63,7 +63,7 @@ def grad_unintended_freeze(case: Case, *, share: float = 0.01) -> Iterator[Said]
         yield Clear(f"{len(trainable)} trainable tensors; no new or last layer is frozen")
 
 
-def _earlier_trained(weights: list[dict]) -> bool:
+def _earlier_trained(weights: Sequence[Mapping[str, object]]) -> bool:
     return any(p.get("moved") and p.get("requires_grad") for p in weights[:-1])
 
 

@@ -1,5 +1,6 @@
 """Evaluation leaves a trace in the model."""
 
+import ast
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule

@@ -38,7 +38,8 @@ def opt_lr_too_low(case: Case, *, distance: float = 0.05, gain: float = 0.1, lea
     batch at an ordinary rate learns it at once. Usual places: a rate in the wrong unit, a warm-up that never ends, a schedule that
     was stepped so often that the rate is gone.
     """
-    ratios = [moved for r in case.metrics if (moved := r.get("update_ratio")) is not None]
+    rows = [r for r in case.metrics if r.get("update_ratio") is not None]
+    ratios = [moved for r in rows if (moved := r.get("update_ratio")) is not None]
     losses = loss_series(case)
     finite = [v for v in losses.values if v is not None] if losses else []
     if len(ratios) < 5 or len(finite) < 20:
@@ -53,7 +54,7 @@ def opt_lr_too_low(case: Case, *, distance: float = 0.05, gain: float = 0.1, lea
     if way >= distance or head - tail > gain * abs(head) or not flowing or typical == 0.0 or not (able or typical < 1e-5):
         yield Clear(f"median update/weight ratio {number(typical)}; the weights travelled {way:.0%} of their size")
         return
-    rate = max(float(r["lr"]) for r in rows if r.get("lr") is not None)
+    rate = max(lr for r in rows if (lr := r.get("lr")) is not None)
     site = commonest_site(o for o in case.model.get("optimizers", []) if o.get("site"))
     shown = (Evidence("one batch at 3e-3 on a copy, 60 steps", f"{number(able[0]['first'])} → {number(able[0]['last'])}", "", "probe"),) if able else ()
     yield Finding(
