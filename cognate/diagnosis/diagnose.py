@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, cast
 
 from cognate.case.case import Case
@@ -33,7 +34,8 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
     """Judge `case` by the rules of `skills` and rank what they say (docs/diagnosis.md gives the order)."""
     skills = tuple(skills)
     outcomes = run_rules(all_rules(skills), case, selection)
-    findings = _ranked(_explained([(o.rule, finding) for o in outcomes for finding in o.findings]))
+    explained = _explained([(o.rule, finding) for o in outcomes for finding in o.findings])
+    findings = _ranked([_with_experiments(item, case, outcomes) for item in explained])
     roots = tuple(item for item in findings if _is_root(item))
     crashed = tuple(Crashed(o.rule.code, o.rule.name, o.reason) for o in outcomes if o.status == "crashed")
     crashed += tuple(Crashed("", name, error) for skill in skills for name, error in skill.broken)
@@ -157,6 +159,20 @@ def _remedy(fix: Fix | None) -> Remedy | None:
     if fix is None:
         return None
     return Remedy(fix.summary, fix.steps, fix.commands, fix.effort, fix.risk, fix.diff, None)
+
+
+def _with_experiments(item: Diagnosed, case: Case, outcomes: list[Outcome]) -> Diagnosed:
+    """Give an unexplained symptom the one or two experiments that would tell its candidate causes apart."""
+    if item.kind != "symptom" or item.explained_by is not None:
+        return item
+    candidates = [o for o in outcomes if o.status == "skipped" and item.name in o.rule.explains and o.rule.kind is Kind.CAUSE]
+    if case.info.get("origin") != "live":
+        causes = len([o for o in outcomes if item.name in o.rule.explains])
+        text = f"`cognate run SCRIPT` observes the run itself and can tell {causes} causes of this apart; a log alone cannot"
+        return replace(item, experiments=(text,))
+    asked = [f"{o.rule.name} was not checked ({o.reason})" + (f": {o.how}" if o.how else "") for o in candidates if o.how][:2]
+    longer = "`cognate run --probe-seconds 30 SCRIPT` gives the experiments on copies more time"
+    return replace(item, experiments=tuple(asked) or (longer,))
 
 
 def _ranked(findings: list[Diagnosed]) -> tuple[Diagnosed, ...]:

@@ -66,6 +66,7 @@ class Diagnosed:
     explanation: str
     fix: Remedy | None
     docs: str
+    experiments: tuple[str, ...] = ()  # for an unexplained symptom: what would tell its candidates apart
 
 
 @dataclass(frozen=True)

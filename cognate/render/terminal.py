@@ -107,6 +107,8 @@ def _finding(page: _Page, finding: Diagnosed, number: str = "") -> None:
     if finding.explains:
         page.line(("explains", "cyan"), f" {', '.join(finding.explains)}", indent=3, hang=9)
     _fix(page, finding)
+    for experiment in finding.experiments:
+        page.line(("ask", "cyan"), f"      {experiment}", indent=3, hang=9)
     page.line(("more", "cyan"), f"     {finding.docs}", indent=3, hang=9)
 
 

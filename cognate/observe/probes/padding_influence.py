@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cognate.observe.live.facts import tensors_in
-from cognate.observe.probes.replay import NotRun, Replay, map_tensors
+from cognate.observe.probes.replay import NotRun, Replay
 
 EXTRA = 3
 
@@ -21,9 +21,9 @@ def padding_influence(replay: Replay) -> dict[str, Any]:
     with torch.no_grad():
         args, kwargs = replay.inputs()
         base = tensors_in(replay.forward(model, args, kwargs, False))
-        longer = map_tensors(replay.inputs(), lambda x: _extended(x, batch, time))
+        longer_args, longer_kwargs = replay.inputs(lambda x: _extended(x, batch, time))
         try:
-            other = tensors_in(replay.forward(replay.copy(), *longer, False))
+            other = tensors_in(replay.forward(replay.copy(), longer_args, longer_kwargs, False))
         except (RuntimeError, IndexError, ValueError) as error:
             raise NotRun(f"the model does not take longer rows ({type(error).__name__})") from error
     moved, scale = _distance(base, other, batch, time, lengths)
