@@ -39,6 +39,8 @@ check:
 	$(BIN)/python -m pytest
 
 # The faulty run and its verdict must be negative, the repaired one's must not: `!` fails the demo otherwise.
+# One thread: the same numbers everywhere, and no fight for the cores of a busy machine.
+demo: export OMP_NUM_THREADS = 1
 demo: setup
 	@rm -rf runs/demo-faulty runs/demo-repaired
 	@printf '\n== cognate doctor: the environment and the source, before anything runs\n\n'

@@ -81,7 +81,7 @@ def test_what_is_no_case_is_refused_in_one_sentence(tmp_path, content, message):
 
 
 def test_a_folder_that_does_not_exist(tmp_path):
-    with pytest.raises(CaseError, match="There is no .*absent"):
+    with pytest.raises(CaseError, match=r"There is no .*absent"):
         Case.open(tmp_path / "absent")
 
 

@@ -132,5 +132,5 @@ def test_a_document_that_cannot_be_read_is_one_sentence(tmp_path, content):
     file = tmp_path / "one.json"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(CaseError, match="one.json cannot be read as JSON"):
+    with pytest.raises(CaseError, match=r"one\.json cannot be read as JSON"):
         read_json(file)

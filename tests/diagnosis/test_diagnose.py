@@ -278,7 +278,8 @@ def test_judging_imports_neither_torch_nor_the_observing_side(folder):
 import sys
 from cognate import diagnose
 print(diagnose(sys.argv[1]).status)
-print([name for name in sys.modules if name.partition(".")[0] in ("torch", "numpy", "rich", "jinja2") or "cognate.observe" in name])
+heavy = ("torch", "numpy", "rich", "jinja2")
+print([name for name in sys.modules if name.partition(".")[0] in heavy or "cognate.observe" in name])
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder)], cwd=folder, capture_output=True, text=True, check=True

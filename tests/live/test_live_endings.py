@@ -96,8 +96,8 @@ def test_an_exception_in_training(new_patient):
     assert observed.case.info["integrity"]["finished"] is True
 
 
-def started(patient, until: str) -> tuple[subprocess.Popen[str], Path]:
-    """The observed script as the leader of a process group of its own, once it has printed `until`."""
+def started(patient) -> tuple[subprocess.Popen[str], Path, int]:
+    """The observed script as the leader of a process group of its own, once it has said that it is ready, and its pid."""
     command, case = patient.command()
     process = subprocess.Popen(
         command,
@@ -109,27 +109,17 @@ def started(patient, until: str) -> tuple[subprocess.Popen[str], Path]:
         start_new_session=True,
     )
     assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(until):
-            break
-    return process, case
+    ready = next(line for line in process.stdout if line.startswith("ready"))
+    return process, case, int(ready.split()[1])
 
 
 @pytest.fixture(scope="module")
 def endless(new_patient):
-    return new_patient(
-        TRAINING + "print('pid', os.getpid(), flush=True)\ntrain(40)\nprint('ready', flush=True)\ntime.sleep(60)\n"
-    )
-
-
-def child_of(case: Path, process: subprocess.Popen[str]) -> int:
-    """The process id of the script itself, which the driver started."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0])
+    return new_patient(TRAINING + "train(40)\nprint('ready', os.getpid(), flush=True)\ntime.sleep(60)\n")
 
 
 def test_ctrl_c_reaches_the_script_as_a_keyboard_interrupt(endless):
-    process, folder = started(endless, "ready")
+    process, folder, _ = started(endless)
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
@@ -141,7 +131,7 @@ def test_ctrl_c_reaches_the_script_as_a_keyboard_interrupt(endless):
 
 
 def test_sigterm_to_cognate_is_passed_on(endless):
-    process, folder = started(endless, "ready")
+    process, folder, _ = started(endless)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM
@@ -151,11 +141,11 @@ def test_sigterm_to_cognate_is_passed_on(endless):
 def test_a_script_killed_in_mid_training_leaves_what_it_had(new_patient):
     patient = new_patient(
         TRAINING
-        + "for _ in range(40):\n    train(1)\n    time.sleep(0.03)\nprint('ready', flush=True)\ntrain(10)\ntime.sleep(60)\n"
+        + "for _ in range(40):\n    train(1)\n    time.sleep(0.03)\nprint('ready', os.getpid(), flush=True)\ntrain(10)\ntime.sleep(60)\n"
     )
-    process, folder = started(patient, "ready")
+    process, folder, pid = started(patient)
     time.sleep(0.2)
-    os.kill(child_of(folder, process), signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGKILL
     case = Case.open(folder)

@@ -76,7 +76,8 @@ observe.live.steps:Steps._clipped observe.live.steps:Steps._begin observe.live.s
 observe.live.identity:Identity.before_step observe.live.identity:Identity.write observe.live.data:Data._constructed
 observe.live.data:Data._pass_begins observe.live.data:Data._batch observe.live.data:Data._seeded
 observe.live.schedules:Schedules._constructed observe.live.schedules:Schedules._stepped observe.live.schedules:Schedules._finish
-observe.live.checkpoints:Checkpoints._taken observe.live.checkpoints:Checkpoints._given observe.live.checkpoints:Checkpoints._copied
+observe.live.checkpoints:Checkpoints._taken observe.live.checkpoints:Checkpoints._given
+observe.live.checkpoints:Checkpoints._copied
 """
 
 FAULTS = {

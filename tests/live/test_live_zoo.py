@@ -10,7 +10,8 @@ from torch.utils.checkpoint import checkpoint
 import torch, torch.nn as nn, torch.nn.functional as F
 torch.manual_seed(0)
 def sha(*modules):
-    return hashlib.sha256(b"".join(t.detach().to_dense().numpy().tobytes() for m in modules for t in m.state_dict().values())).hexdigest()[:16]
+    tensors = [t.detach().to_dense().numpy() for m in modules for t in m.state_dict().values()]
+    return hashlib.sha256(b"".join(t.tobytes() for t in tensors)).hexdigest()[:16]
 def mlp(*sizes):
     return nn.Sequential(*[layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.Tanh())][:-1])
 def data(n=12, width=6, classes=3):
@@ -244,7 +245,7 @@ def zoo(new_patient):
 
 @pytest.mark.parametrize("name", sorted(SECTIONS))
 def test_a_section_prints_the_same(zoo, name):
-    plain, observed = zoo
+    plain = zoo[0]
     lines = [[line for line in run.stdout.split("\n") if line.startswith(f"{name}:")] for run in zoo]
     assert plain.code == 0, plain.stderr
     assert lines[0] == lines[1] and lines[0]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 # Rows that are looked at on a close window: enough for every share that a rule decides by, cheap on any model.
 MOST_ROWS = 2048
@@ -25,6 +26,23 @@ def tensors_in(value: Any, depth: int = 3) -> list[Tensor]:
     return []
 
 
+def readable(tensor: Tensor) -> bool:
+    """Whether `tensor` holds numbers that can be looked at: not lazy, meta, sparse, nested or quantized."""
+    if is_lazy(tensor) or tensor.is_nested or tensor.is_quantized:
+        return False
+    return tensor.layout is torch.strided and tensor.device.type != "meta"
+
+
+def numel(tensor: Tensor) -> int:
+    """The number of elements; 0 for a parameter whose shape is not known yet."""
+    return 0 if is_lazy(tensor) else tensor.numel()
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """`tensor` in double precision, or in the widest that its device knows."""
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()
+
+
 def sample(tensor: Tensor, most: int = MOST_NUMBERS) -> Tensor:
     """At most `most` elements of `tensor`, evenly spaced, flat, detached."""
     flat = tensor.detach().reshape(-1)
@@ -34,8 +52,8 @@ def sample(tensor: Tensor, most: int = MOST_NUMBERS) -> Tensor:
 
 def describe(tensor: Tensor) -> dict[str, Any]:
     """Shape, dtype and, for numbers, range and moments (of a sample where the tensor is large)."""
-    facts: dict[str, Any] = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-    if tensor.numel() == 0 or tensor.is_complex() or tensor.is_sparse or tensor.device.type == "meta":
+    facts: dict[str, Any] = {"shape": _shape(tensor), "dtype": str(tensor.dtype).removeprefix("torch.")}
+    if not readable(tensor) or tensor.numel() == 0 or tensor.is_complex():
         return facts
     values = sample(tensor)
     if not tensor.is_floating_point():
@@ -85,21 +103,28 @@ def histogram(labels: Tensor, most: int = 64) -> dict[str, Any]:
 
 def fingerprint(tensor: Tensor, most: int = 256) -> int:
     """A content hash of an evenly spaced sample of `tensor` and its shape; equal contents have equal fingerprints."""
-    if tensor.is_sparse:
+    seed = zlib.crc32(str(tuple(_shape(tensor))).encode())
+    if tensor.layout is torch.sparse_coo:
         tensor = tensor.detach().coalesce().values()
-    return zlib.crc32(_bytes(sample(tensor, most)), zlib.crc32(str(tuple(tensor.shape)).encode()))
+    return zlib.crc32(_bytes(sample(tensor, most)), seed) if readable(tensor) else seed
 
 
 def row_fingerprints(tensor: Tensor, most_rows: int = 512, most_columns: int = 64) -> list[int]:
     """A hash of each of the first rows of a batch (batch, …), over evenly spaced columns; equal samples have equal ones."""
-    if tensor.is_sparse:
+    if not readable(tensor) or tensor.numel() == 0:
         return []
     rows = tensor.detach()[:most_rows]
     rows = rows.reshape(rows.shape[0], -1)
     stride = max(1, -(-rows.shape[1] // most_columns))
-    return [zlib.crc32(array("d", row).tobytes()) for row in rows[:, ::stride].double().tolist()]
+    rows = torch.view_as_real(rows).flatten(1) if rows.is_complex() else rows
+    return [zlib.crc32(array("d", row).tobytes()) for row in rows[:, ::stride].cpu().double().tolist()]
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    return [] if is_lazy(tensor) or tensor.is_nested else list(tensor.shape)
 
 
 def _bytes(values: Tensor) -> bytes:
-    # Not through numpy: the user's environment may hold torch without it.
-    return array("d", values.double().tolist()).tobytes()
+    # Not through numpy: the user's environment may hold torch without it. Not all devices know double precision.
+    values = torch.view_as_real(values).reshape(-1) if values.is_complex() else values
+    return array("d", values.cpu().double().tolist()).tobytes()

@@ -164,12 +164,12 @@ class Identity:
             record["moved"] = record["moved"] or facts.fingerprint(parameter, 64) != record["first"]
         entry = {
             "name": name,
-            "shape": list(parameter.shape),
+            "shape": facts.describe(parameter)["shape"],
             "dtype": str(parameter.dtype).removeprefix("torch."),
-            "numel": parameter.numel(),
+            "numel": facts.numel(parameter),
             "requires_grad": parameter.requires_grad,
             "device": str(parameter.device),
-            "storage": parameter.untyped_storage().data_ptr() if parameter.device.type != "meta" else 0,
+            "storage": parameter.untyped_storage().data_ptr() if facts.readable(parameter) else 0,
             "optimizer": record.get("owner"),
             "group": record.get("group"),
             "grad": record["grad"],
@@ -177,7 +177,7 @@ class Identity:
             "moved": record["moved"],
             "seen_at": record["seen_at"],
         }
-        if parameter.numel() > 1 and parameter.is_floating_point():
+        if facts.readable(parameter) and parameter.numel() > 1 and parameter.is_floating_point():
             values = parameter.detach()
             entry["constant"] = bool((values == values.reshape(-1)[0]).all())
             if values.dim() >= 2 and values.shape[0] > 1:
@@ -187,7 +187,7 @@ class Identity:
 
     def _optimizer(self, optimizer: torch.optim.Optimizer, label: str, held: dict[int, bool]) -> dict[str, Any]:
         orphans = [
-            {"group": index, "shape": list(parameter.shape)}
+            {"group": index, "shape": facts.describe(parameter)["shape"]}
             for index, group in enumerate(optimizer.param_groups)
             for parameter in group["params"]
             if id(parameter) not in held
@@ -195,7 +195,7 @@ class Identity:
         groups = []
         for group in optimizer.param_groups:
             plain = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
-            groups.append(plain | {"tensors": len(group["params"]), "numel": sum(p.numel() for p in group["params"])})
+            groups.append(plain | {"tensors": len(group["params"]), "numel": sum(facts.numel(p) for p in group["params"])})
         return {
             "label": label,
             "cls": type(optimizer).__name__,
@@ -243,7 +243,7 @@ def unregistered(root: nn.Module, owned: set[int]) -> list[dict[str, Any]]:
                         "owner": type(module).__name__,
                     }
                     loose_parameters = list(item.parameters()) if isinstance(item, nn.Module) else [item]
-                    entry["numel"] = sum(p.numel() for p in loose_parameters)
+                    entry["numel"] = sum(facts.numel(p) for p in loose_parameters)
                     entry["grad"] = any(p.grad is not None for p in loose_parameters)
                     entry["owned"] = any(id(p) in owned for p in loose_parameters)
                     found.append(entry)
@@ -263,7 +263,7 @@ def _items(path: str, value: Any) -> list[tuple[str, Any]]:
 def _norms(names: list[str], tensors: list[Tensor]) -> dict[str, float | None]:
     if not tensors or len({t.device for t in tensors}) != 1:
         return {}
-    values = torch.stack([n.double() for n in torch._foreach_norm(tensors)]).tolist()
+    values = torch.stack([facts.wide(n) for n in torch._foreach_norm(tensors)]).tolist()
     return {name: value if value - value == 0 else None for name, value in zip(names, values, strict=True)}
 
 

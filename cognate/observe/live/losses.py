@@ -117,7 +117,7 @@ class Losses:
             if option in kwargs:
                 row[option] = kwargs[option]
         row["weighted"] = kwargs.get("weight") is not None or kwargs.get("pos_weight") is not None
-        row["value"] = float(result.detach().double().mean())
+        row["value"] = float(facts.wide(result.detach()).mean())
         row["result_shape"] = list(result.shape)
         scores = args[0] if args else kwargs.get("input")
         target = args[1] if len(args) > 1 else kwargs.get("target")
@@ -158,9 +158,8 @@ class Losses:
         Only where a target row can be laid over an input row of the same or one shorter length.
         """
         found: dict[str, dict[str, float]] = {}
-        for index, tokens in enumerate(self.model_inputs()):
-            if tokens.dim() != 2 or tokens.is_floating_point() or tokens.shape[1] < 4:
-                continue
+        inputs = self._token_inputs(target)
+        for index, tokens in inputs:
             batch, time = tokens.shape
             for length in (time, time - 1):
                 if target.numel() == batch * length:
@@ -178,13 +177,23 @@ class Losses:
             found[str(index)] = shares
         return found
 
+    def _token_inputs(self, target: Tensor) -> list[tuple[int, Tensor]]:
+        """Integer inputs (batch, time) by index, without the labels that were handed to the model beside its tokens."""
+        found = [
+            (index, tokens)
+            for index, tokens in enumerate(self.model_inputs())
+            if tokens.dim() == 2 and not tokens.is_floating_point() and tokens.shape[1] >= 4
+        ]
+        others = [pair for pair in found if not _same(pair[1], target)]
+        return others or found
+
     def _padding(self, target: Tensor, ignore: int) -> dict[str, Any] | None:
         """The padding id of the model's input, and how much of the target that counts lies on padded positions.
 
         Padding shows as rows that end in runs of one and the same id, of different lengths.
         """
-        for tokens in self.model_inputs():
-            if tokens.dim() != 2 or tokens.is_floating_point() or tokens.shape[1] < 4:
+        for _, tokens in self._token_inputs(target):
+            if _same(tokens, target):
                 continue
             last = tokens[:, -1]
             pad = int(last.mode().values)
@@ -200,11 +209,16 @@ class Losses:
                     padded = position >= (time - runs)[:, None]
                     counted = rows != ignore
                     share = float((padded & counted).sum() / counted.sum().clamp_min(1))
-                    same = float((rows[padded] == pad).float().mean()) if bool(padded.any()) else 0.0
+                    there = rows[padded]
+                    value = int(there.mode().values) if there.numel() else pad
+                    same = float((there == value).float().mean()) if there.numel() else 0.0
+                    real = rows[~padded]
                     return {
                         "id": pad,
                         "share_of_counted": share,
-                        "equal_to_pad": same,
+                        "target": value,
+                        "constant": same,
+                        "ignored_real": float((real == ignore).float().mean()) if real.numel() else 0.0,
                         "padded": float(padded.float().mean()),
                     }
         return None
@@ -216,8 +230,12 @@ class Losses:
         def read(gradient: Tensor) -> None:
             if recorder.alive and recorder.step == step:
                 # For an unreduced loss the coefficients of its elements are summed: 1.0 is a mean's.
-                value = float(gradient.detach().double().sum())
+                value = float(facts.wide(gradient.detach()).sum())
                 row["coefficient"] = value if math.isfinite(value) else None
                 row["backwards"] = row.get("backwards", 0) + 1
 
         result.register_hook(guarded(recorder, "coefficient")(read))
+
+
+def _same(tokens: Tensor, target: Tensor) -> bool:
+    return tokens.numel() == target.numel() and bool((tokens.reshape(-1) == target.detach().reshape(-1)).all())

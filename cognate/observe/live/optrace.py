@@ -102,6 +102,10 @@ class OpTrace(TorchFunctionMode):
             node["dtype"] = str(outputs[0].dtype).removeprefix("torch.")
             if outputs[0].is_floating_point() and 0 < outputs[0].numel() <= MOST_CHECKED:
                 self._judge_values(node, outputs[0])
+            if name in ("mul", "__mul__") and node["g"] and outputs[0].dim() >= 2:
+                sums = {str(k): facts for k, t in enumerate(given[:2]) if (facts := _unit_sums(t))}
+                if sums:
+                    node["sums"] = sums
             if node["dtype"] == "bool" and node["ig"] and outputs[0].numel():
                 node["true"] = round(float(outputs[0].float().mean()), 5)
         node["a"] = _arguments(name, args, kwargs)
@@ -171,6 +175,21 @@ def _tensors(values: Any, depth: int = 2) -> list[Tensor]:
         elif depth and isinstance(value, (list, tuple)):
             found.extend(_tensors(value, depth - 1))
     return found
+
+
+def _unit_sums(tensor: Tensor) -> dict[str, list[float]] | None:
+    """For weights in [0, 1]: the smallest and largest sum along each short dimension; mixing weights sum to one."""
+    if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.numel() > MOST_CHECKED or tensor.numel() == 0:
+        return None
+    values = tensor.detach()
+    if not bool(((values >= 0) & (values <= 1)).all()):
+        return None
+    found = {}
+    for dim in range(min(values.dim(), 3)):
+        if 2 <= values.shape[dim] <= 64:
+            total = values.sum(dim)
+            found[str(dim)] = [round(float(total.min()), 5), round(float(total.max()), 5)]
+    return found or None
 
 
 def _arguments(name: str, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -30,6 +30,9 @@ FIRST_CLOSE = 16
 FREE_SECONDS = 0.15
 FLUSH_SECONDS = 0.5
 MOST_ERRORS = 5
+# Calls that mark phases rather than steps are kept whatever the window, up to a number that no log of phases reaches.
+RARE = ("train", "eval", "loader_iter")
+MOST_RARE = 1000
 
 
 class Recorder:
@@ -116,7 +119,7 @@ class Recorder:
     def call(self, name: str, site: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any] | None:
         """Count a call of the training loop, and keep its place in the order where the window is close."""
         self.counts[name] += 1
-        if self.close:
+        if self.close or (name in RARE and self.counts[name] <= MOST_RARE):
             return self.event("call", site or self.sites.here(3), name=name, **fields)
         return None
 

@@ -16,6 +16,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from cognate.observe.live import facts
 from cognate.observe.live.patch import argument, before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
 
@@ -122,7 +123,7 @@ class Steps:
         if self.recorder.close:
             # The user may clear gradients by hand (p.grad = None); that is seen here, before new ones arrive.
             timed(self.recorder)(self._notice_cleared)()
-            value = float(root.detach().double().mean())
+            value = float(facts.wide(root.detach()).mean())
             retain = kwargs.get("retain_graph")
             site = self.recorder.sites.here(4)
             self.recorder.call("backward", site, value=value, retain_graph=retain, requires_grad=root.requires_grad)
@@ -151,7 +152,7 @@ class Steps:
         recorder = self.recorder
         owned = [p for group in optimizer.param_groups for p in group["params"]]
         grads = [p.grad.detach() for p in owned if p.grad is not None and not p.grad.is_sparse]
-        norms = torch.stack(torch._foreach_norm(grads)).double() if _one_device(grads) else torch.zeros(0)
+        norms = facts.wide(torch.stack(torch._foreach_norm(grads))) if _one_device(grads) else torch.zeros(0)
         total = float(torch.linalg.vector_norm(norms)) if norms.numel() else 0.0
         state = "none" if not grads else "present" if total != 0 else "zero"
         self.grads = {"state": state, "norm": total}
@@ -216,7 +217,7 @@ class Steps:
         waiting, self.pending = self.pending, []
         for row, losses, norm in waiting:
             if losses:
-                values = [float(loss.double().mean()) for loss in losses]
+                values = [float(facts.wide(loss).mean()) for loss in losses]
                 _put(row, "loss", sum(values) / len(values))
                 if len(values) > 1:
                     row["backwards"] = len(values)
@@ -263,5 +264,5 @@ def _one_device(tensors: list[Tensor]) -> bool:
 def _group_facts(group: dict[str, Any]) -> dict[str, Any]:
     plain = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
     plain["tensors"] = len(group["params"])
-    plain["numel"] = sum(p.numel() for p in group["params"])
+    plain["numel"] = sum(facts.numel(p) for p in group["params"])
     return plain

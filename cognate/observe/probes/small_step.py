@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from cognate.observe.live.facts import wide
 from cognate.observe.probes.replay import NotRun, Replay
 
 # The step is sized so that, to first order, the loss changes by this share of itself.
@@ -17,7 +18,7 @@ def small_step(replay: Replay) -> dict[str, Any]:
     model = replay.copy()
     live = dict(replay.snapshot.module.named_parameters())
     gradients = {n: p.grad.detach() for n, p in live.items() if p.grad is not None and not p.grad.is_sparse}
-    size = sum(float((g.double() ** 2).sum()) for g in gradients.values())
+    size = sum(float((wide(g) ** 2).sum()) for g in gradients.values())
     if not gradients or size == 0.0 or size != size:
         raise NotRun("the run's own gradients are gone, zero or not finite when the step is over")
     args, kwargs = replay.inputs()

@@ -11,7 +11,7 @@ def _parts(offset: int, before: float) -> dict:
     shares = {str(k): 1.0 if k == offset else 0.1 for k in range(-1, 4)}
     call = {"kind": "loss_call", "fn": "cross_entropy", "grad": True, "site": {"file": "t.py", "line": 40}}
     events = [call | {"step": s, "target": {"offsets": {"0": shares}}} for s in range(6)]
-    result = {"before": before, "after": 2.0, "scale": 1.0, "offset": offset}
+    result = {"before": before, "own": 1.0, "after": 2.0, "scale": 1.0, "offset": offset}
     return {"events": events, "probes": [{"probe": "causality", "status": "ok", "result": result}]}
 
 
@@ -36,7 +36,9 @@ def loss_no_shift(case: Case, *, calls: int = 3) -> Iterator[Said]:
     causal = all(
         (p["result"]["before"] or 0.0) <= 1e-4 * max(1.0, p["result"].get("scale") or 1.0) for p in case.probe("causality")
     )
-    if found is None or found.offset != 0 or not causal:
+    # A decoder that is handed its targets and reads them one step late sees no current token: nothing can be copied.
+    reads = any((p["result"].get("own") or 0.0) > 1e-6 for p in case.probe("causality"))
+    if found is None or found.offset != 0 or not causal or not reads:
         yield Clear(
             f"targets equal the input at offset {found.offset:+d}"
             if found
