@@ -39,19 +39,19 @@ check:
 	$(BIN)/python -m pytest
 
 # The faulty run and its verdict must be negative, the repaired one's must not: `!` fails the demo otherwise.
-# One thread: the same numbers everywhere, and no fight for the cores of a busy machine.
+# One thread and time enough for the experiments: the same numbers on a slow or busy machine.
 demo: export OMP_NUM_THREADS = 1
 demo: setup
 	@rm -rf runs/demo-faulty runs/demo-repaired
 	@printf '\n== cognate doctor: the environment and the source, before anything runs\n\n'
 	@! $(BIN)/cognate doctor $(FOUNDING)/faulty/train.py
 	@printf '\n== cognate run: the same script, unchanged and observed\n\n'
-	@$(BIN)/cognate run --case runs/demo-faulty $(FOUNDING)/faulty/train.py || true
+	@$(BIN)/cognate run --probe-seconds 60 --case runs/demo-faulty $(FOUNDING)/faulty/train.py || true
 	@$(BIN)/cognate report runs/demo-faulty -o reports/demo-faulty.md
 	@printf '\n== cognate gate: what CI would say\n\n'
 	@! $(BIN)/cognate gate runs/demo-faulty
 	@printf '\n== cognate run: the repaired script\n\n'
-	@$(BIN)/cognate run --case runs/demo-repaired $(FOUNDING)/repaired/train.py
+	@$(BIN)/cognate run --probe-seconds 60 --case runs/demo-repaired $(FOUNDING)/repaired/train.py
 	@$(BIN)/cognate report runs/demo-repaired -o reports/demo-repaired.md
 	@printf '\n'
 	@$(BIN)/cognate gate runs/demo-repaired

@@ -7,6 +7,8 @@ from cognate.rules.flow import COMPARISONS, RESHAPES, SQUASHES, Flow, Node
 WORDS = ("halt", "ponder", "act_head", "stop_head", "exit_head", "act.", "halting")
 # How far back from a comparison a sigmoid may lie: running sums, remainders and masks stand between.
 REACH = 60
+# A head asked at least so often in one forward belongs to a recursion.
+LOOPS = 3
 
 
 def is_halting(name: str) -> bool:
@@ -23,6 +25,10 @@ def halting_parameters(graph: Flow) -> list[str]:
         for source in graph.upstream(node, REACH):
             if source["op"] in ("linear", "addmm", "matmul") and source.get("shape", [0])[-1] == 1 and _squashed(graph, source):
                 found.update(source.get("p", ()))
+    for name in names - found:
+        uses = [n for n in graph.using(name) if n.get("shape", [0])[-1:] == [1] and _squashed(graph, n)]
+        if len(uses) >= LOOPS and sum(_survives(graph, use) for use in uses) >= LOOPS - 1:
+            found.add(name)
     return sorted(found)
 
 
@@ -36,6 +42,15 @@ def comparisons(graph: Flow) -> list[Node]:
         and "true" in node
         and any(source["op"] in SQUASHES for source in graph.upstream(node, REACH))
     ]
+
+
+def _survives(graph: Flow, use: Node) -> bool:
+    """Whether 1 - p of a squashed score p enters a product, as the probability of having gone on does."""
+    nodes = [node for node, _ in zip(graph.downstream(use), range(12), strict=False)]
+    return any(
+        node["op"] in ("rsub", "sub") and any(graph.nodes[u]["op"] in ("mul", "cumprod") for u in graph.users.get(node["i"], ()))
+        for node in nodes
+    )
 
 
 def _squashed(graph: Flow, node: Node) -> bool:

@@ -141,7 +141,8 @@ def test_sigterm_to_cognate_is_passed_on(endless):
 def test_a_script_killed_in_mid_training_leaves_what_it_had(new_patient):
     patient = new_patient(
         TRAINING
-        + "for _ in range(40):\n    train(1)\n    time.sleep(0.03)\nprint('ready', os.getpid(), flush=True)\ntrain(10)\ntime.sleep(60)\n"
+        + "for _ in range(40):\n    train(1)\n    time.sleep(0.03)\n"
+        + "print('ready', os.getpid(), flush=True)\ntrain(10)\ntime.sleep(60)\n"
     )
     process, folder, pid = started(patient)
     time.sleep(0.2)

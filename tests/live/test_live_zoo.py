@@ -196,6 +196,31 @@ SECTIONS = {
         for batch in DataLoader(Stream(), batch_size=2):
             say(batch)
     """,
+    "warnings": """
+        model, (x, y) = mlp(6, 8, 3), data()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+        scheduler.step()
+        F.mse_loss(model(x), torch.zeros(12, 1)).backward()
+        F.kl_div(model(x), model(x), log_target=True).backward()
+        optimizer.step()
+    """,
+    "rare-tensors": """
+        def train(model, *given):
+            optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+            for _ in range(2):
+                optimizer.zero_grad(); model(*given).abs().sum().backward(); optimizer.step()
+            say(model)
+        with torch.device("meta"):
+            nn.Linear(4, 4).eval()(torch.ones(2, 4))
+        train(nn.Linear(4, 4, dtype=torch.complex64), torch.ones(2, 4, dtype=torch.complex64))
+        train(nn.Linear(4, 4, dtype=torch.bfloat16), torch.ones(2, 4, dtype=torch.bfloat16))
+        train(nn.LazyLinear(3), torch.ones(2, 4))
+        train(nn.Linear(4, 3), torch.ones(0, 4))
+        nn.Linear(4, 2)(torch.nested.nested_tensor([torch.ones(2, 4), torch.ones(3, 4)]))
+        F.cross_entropy(torch.randn(3, requires_grad=True), torch.tensor(1))
+        F.cross_entropy(torch.randn(0, 3, requires_grad=True), torch.zeros(0, dtype=torch.long), reduction="sum")
+    """,
     "caught-crash": """
         model, (x, y) = mlp(6, 8, 3), data()
         for attempt in (x[:, :5], x):

@@ -195,7 +195,9 @@ class Identity:
         groups = []
         for group in optimizer.param_groups:
             plain = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
-            groups.append(plain | {"tensors": len(group["params"]), "numel": sum(facts.numel(p) for p in group["params"])})
+            groups.append(
+                plain | {"tensors": len(group["params"]), "numel": sum(facts.numel(p) for p in group["params"])}
+            )
         return {
             "label": label,
             "cls": type(optimizer).__name__,

@@ -29,9 +29,10 @@ from cognate.observe.live.identity import Identity
 from cognate.observe.live.losses import Losses
 from cognate.observe.live.modules import Modules
 from cognate.observe.live.optrace import Tracing
-from cognate.observe.live.patch import before_and_after, wrap
+from cognate.observe.live.patch import wrap
 from cognate.observe.live.recorder import Recorder, guarded
 from cognate.observe.live.schedules import Schedules
+from cognate.observe.live.sites import beyond
 from cognate.observe.live.steps import Steps
 from cognate.observe.probes.session import ProbeSession
 
@@ -56,7 +57,7 @@ def install(session: Any) -> Recorder:
         part.install()
         recorder.installed.append(name)
     _join(recorder, modules, steps, losses, tracing, probes, identity)
-    wrap(warnings, "showwarning", before_and_after(before=guarded(recorder, "warning")(_warned(recorder))))
+    wrap(warnings, "showwarning", _observed_warning(recorder))
     return recorder
 
 
@@ -92,6 +93,20 @@ def _join(
     steps.on_backward = backward
     recorder.at_step_end.append(guarded(recorder, "window")(window_over))
     recorder.after_step.append(guarded(recorder, "window")(modules.window_over))
+
+
+def _observed_warning(recorder: Recorder) -> Any:
+    note = guarded(recorder, "warning")(_warned(recorder))
+
+    def make(original: Any) -> Any:
+        def show(message: Any, category: Any, filename: str, lineno: int, *args: Any, **kwargs: Any) -> Any:
+            filename, lineno = beyond(filename, lineno)
+            note(message, category, filename, lineno)
+            return original(message, category, filename, lineno, *args, **kwargs)
+
+        return show
+
+    return make
 
 
 def _warned(recorder: Recorder) -> Any:

@@ -61,3 +61,15 @@ class Sites:
                 return {"file": name, "line": frame.f_lineno, "function": frame.f_code.co_name}
             frame = frame.f_back  # type: ignore[assignment]
         return None
+
+
+def beyond(filename: str, line: int) -> tuple[str, int]:
+    """Where a warning belongs that was blamed on one of our wrappers: the line that called the wrapper."""
+    if not filename.startswith(_OWN + os.sep):
+        return filename, line
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != filename:
+        frame = frame.f_back  # type: ignore[assignment]
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN + os.sep):
+        frame = frame.f_back  # type: ignore[assignment]
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else (filename, line)

@@ -240,6 +240,7 @@ def _put(row: dict[str, Any], key: str, value: float) -> None:
 
 def _elements(parameter: Tensor) -> Tensor:
     flat = parameter.detach().reshape(-1)
+    flat = torch.view_as_real(flat).reshape(-1) if flat.is_complex() else flat
     return flat[:: max(1, flat.numel() // SAMPLED_ELEMENTS)]
 
 
