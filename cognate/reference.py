@@ -32,6 +32,7 @@ CASE_FILES = (
     ("layers.jsonl", types.LayersRow, True),
     ("events.jsonl", types.Event, True),
     ("probes.jsonl", types.ProbeResult, True),
+    ("trace.jsonl", types.TraceNode, True),
 )
 VERBS = ["doctor", "run", "report", "gate", "rule", "rules", "skills"]
 VERBS += [f"skills {verb}" for verb in ("list", "show", "check", "new")]

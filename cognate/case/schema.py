@@ -78,6 +78,8 @@ class MetricsRow(TypedDict, total=False):
     grad_norm: float | None  # global L2 norm before clipping
     clip: float | None  # limit given to clip_grad_norm_
     grad_norm_clipped: float | None
+    half_precision: bool  # most of the updated tensors are bfloat16 or float16
+    unchanged_elements: float  # share of elements with a gradient that the step left as they were
     update_ratio: float | None  # median over tensors of |Δw| / |w|
     step_time: float | None
     backwards: int  # calls of backward in this step, where more than one
@@ -123,6 +125,34 @@ class ProbeResult(TypedDict, total=False):
     module: str
     seed: int
     seconds: float
+
+
+class TraceNode(TypedDict, total=False):
+    """One line of `trace.jsonl`: one tensor operation of a traced window, or, with `root`, the end of its window.
+
+    `in`, a word that Python keeps for itself, holds the numbers of the operations whose results it takes.
+    """
+
+    w: int  # the window: optimizer steps completed before it
+    i: int  # number of the operation in its window
+    op: str
+    p: list[str]  # parameters that it takes, by name
+    x: list[str]  # inputs of the root forward that it takes
+    shapes: list[list[int]]
+    shape: list[int]
+    ig: bool  # whether an input requires a gradient
+    g: bool  # whether the result does
+    dtype: str
+    v: float | None  # the value of a scalar result
+    nan: float  # share of NaN in the result
+    inf: float
+    true: float  # for a comparison of something differentiable: share of true
+    sums: dict[str, dict[str, list[float]]]  # for a product with weights in [0, 1]: their sums by factor and dimension
+    a: dict[str, Any]  # arguments worth keeping
+    m: str  # the module whose forward was under way
+    site: Site
+    root: int | None  # the operation whose result backward was called on
+    nodes: int
 
 
 class ParameterInfo(TypedDict, total=False):

@@ -44,6 +44,12 @@ def comparisons(graph: Flow) -> list[Node]:
     ]
 
 
+def halted_share(node: Node) -> float:
+    """Share of tokens that halt by the comparison `node`: it asks whether a score exceeds a bound, or whether it is still below."""
+    true = float(node["true"])
+    return 1.0 - true if node["op"] in ("lt", "le", "less") else true
+
+
 def _survives(graph: Flow, use: Node) -> bool:
     """Whether 1 - p of a squashed score p enters a product, as the probability of having gone on does."""
     nodes = [node for node, _ in zip(graph.downstream(use), range(12), strict=False)]

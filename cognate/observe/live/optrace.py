@@ -17,7 +17,7 @@ from cognate.observe.live.modules import Modules
 from cognate.observe.live.recorder import Recorder, guarded
 
 # Traced windows: an early one, and later ones for what a schedule or curriculum switches on.
-WINDOWS = (1, 40, 400)
+WINDOWS = (1, 40, 160, 400, 1000)
 MOST_NODES = 6000
 MOST_CHECKED = 1_000_000
 # Arguments worth keeping; large or private ones are not.

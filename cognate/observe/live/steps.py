@@ -206,6 +206,9 @@ class Steps:
                 ratios.append(moved / size)
         if self.before:
             row["unchanged_tensors"], row["tensors"] = unchanged, len(self.before)
+            half = sum(p.dtype in (torch.bfloat16, torch.float16) for p, _ in self.before)
+            if half > len(self.before) / 2:
+                row["half_precision"] = True
             if elements:
                 row["unchanged_elements"] = round(still / elements, 5)  # of those whose gradient is not zero
         if ratios:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cognate.case.printed import printed_metrics
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import flows
-from cognate.rules.halting import comparisons, halting_parameters
+from cognate.rules.halting import comparisons, halted_share, halting_parameters
 from cognate.rules.training import where
 
 _SITE = {"file": "model.py", "line": 50, "function": "forward"}
@@ -55,7 +55,7 @@ def act_halt_saturate_max(case: Case, *, share: float = 0.0) -> Iterator[Said]:
         windows = {node["w"] for node in nodes}
         # Asked once a step of the recursion; one comparison alone is a readout, not a halting loop.
         repeated = len(nodes) >= 2 * len(windows)
-        stuck = max(node["true"] for node in nodes) <= share
+        stuck = max(halted_share(node) for node in nodes) <= share
         if not (line and repeated and stuck and len(windows) >= 2):
             continue
         steps = [s for n, s in printed_metrics(case).items() if "step" in n and s.values]
@@ -74,4 +74,4 @@ def act_halt_saturate_max(case: Case, *, share: float = 0.0) -> Iterator[Said]:
             fix=Fix("Make the threshold reachable: do not scale the halting probability down, and start its bias near zero."),
         )
         return
-    yield Clear(f"the halting condition was met by {max(n['true'] for _, n in looked):.0%} of tokens at some step")
+    yield Clear(f"the halting condition was met by {max(halted_share(n) for _, n in looked):.0%} of tokens at some step")

@@ -57,7 +57,8 @@ def data_input_label_misaligned(
         return
     # The batch of the probe has just been trained on, so the best of the late probes is what counts for the gap.
     gaps = [(p["result"]["shifted"] - p["result"]["real"]) / max(abs(p["result"]["shifted"]), 1e-12) for p in late]
-    blind = min(gaps) < gap and gaps[-1] < 3 * gap and level > 0.95 * baseline and abs(level) < 2.0 * abs(baseline)
+    # A model that used its input at any time has labels that fit it.
+    blind = min(gaps) < gap and max(gaps) < 3 * gap and level > 0.95 * baseline and abs(level) < 2.0 * abs(baseline)
     if not (blind and able and travelled(case) > moved):
         yield Clear(f"loss {number(result['real'])} on the real batch, {number(result['shifted'])} with its samples dealt to other labels")
         return

@@ -9,7 +9,7 @@ from cognate.rules.training import commonest_site, parameters
 
 def _parts(unchanged: float) -> dict:
     rows = [{"name": "w", "dtype": "bfloat16", "requires_grad": True, "grad": "present", "optimizer": "optimizer#0", "numel": 64}]
-    metrics = [{"step": s, "lr": 1e-4, "unchanged_elements": unchanged} for s in range(12)]
+    metrics = [{"step": s, "lr": 1e-4, "unchanged_elements": unchanged, "half_precision": True} for s in range(12)]
     return {"model": {"roots": [{"parameters": rows}]}, "metrics": metrics}
 
 
@@ -34,7 +34,8 @@ def num_bf16_update_lost(case: Case, *, share: float = 0.5) -> Iterator[Said]:
     if not half:
         yield Clear("the trainable weights are float32")
         return
-    shares = [float(r["unchanged_elements"]) for r in case.metrics if r.get("unchanged_elements") is not None and (r.get("lr") or 0) > 0]
+    rows = [r for r in case.metrics if r.get("half_precision") and r.get("unchanged_elements") is not None and (r.get("lr") or 0) > 0]
+    shares = [float(r["unchanged_elements"]) for r in rows]
     if len(shares) < 5:
         yield Skip("too few updates of half-precision weights were measured", "run more steps")
         return

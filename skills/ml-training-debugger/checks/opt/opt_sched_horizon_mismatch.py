@@ -1,5 +1,6 @@
 """The schedule's length does not fit the run: too short (the rate is gone early, or rises again) or stepped in the wrong unit."""
 
+import ast
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
@@ -74,6 +75,10 @@ def opt_sched_horizon_mismatch(case: Case, *, early: float = 0.66, late: float =
                 found = True
                 what = f"decayed the rate to {number(middle)} of {number(max(rates))} by the middle of the run ({made} calls of step())"
                 yield _finding(case, schedule, sites, what)
+    endless = _endless_warmup(case)
+    if endless:
+        found = True
+        yield endless
     if not found:
         yield Clear("every scheduler was stepped as often as it was planned for")
 
@@ -103,3 +108,36 @@ def _finding(case: Case, schedule: dict, sites: dict, what: str) -> Finding:
         onset_step=0,
         fix=Fix("Give the horizon in the unit in which step() is called, or call step() in the loop that the horizon counts."),
     )
+
+
+def _endless_warmup(case: Case) -> Finding | None:
+    """A rate that starts near zero and still rises at the last step of a run that ended by itself."""
+    rates = [float(r["lr"]) for r in case.metrics if r.get("lr") is not None]
+    if len(rates) < 50 or not _ended_well(case) or rates[0] > 0.05 * rates[-1]:
+        return None
+    if any(b < a for a, b in zip(rates, rates[1:], strict=False)) or rates[-1] <= rates[-max(2, len(rates) // 10)]:
+        return None
+    site = next((e.get("site") for e in case.events("scheduler")), None)
+    return Finding(
+        title=f"the warm-up never ends: the learning rate still rises at the last of {len(rates)} steps ({number(rates[-1])}), so the scheduler's "
+        "horizon is longer than the run",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("learning rate, first and last step", [rates[0], rates[-1]], "falls or stays after a warm-up of at most 10 %", "metrics.jsonl"),
+            Evidence("optimizer steps of the run", len(rates)),
+        ),
+        location=Location.of(_horizon(case, site)),
+        onset_step=0,
+        fix=Fix("Compute the total and warm-up steps in optimizer steps: batches per epoch times epochs, divided by the accumulation."),
+    )
+
+
+def _horizon(case: Case, site: dict | None) -> dict | None:
+    """The line that computes the number of steps, by the names that people give it; else where the scheduler is built."""
+    for file, tree in case.trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and not isinstance(node.value, ast.Constant):
+                name = node.targets[0].id.lower()
+                if "total" in name and ("step" in name or name in ("t_total", "total")) or name in ("num_training_steps", "max_steps"):
+                    return {"file": file, "line": node.lineno}
+    return site
