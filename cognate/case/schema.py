@@ -86,7 +86,6 @@ class MetricsRow(TypedDict, total=False):
     grad_norm_at_step: float | None  # as the optimizer found it, after clipping
     tensors: int  # looked at in this step
     unchanged_tensors: int  # of these, tensors that the step left as they were
-    unchanged_elements: float  # share of elements with a gradient that the step left as they were
     optimizer: str  # label of the optimizer that stepped
     user: dict[str, float | None]  # metrics by the user's own names
     nonfinite: dict[str, str]  # field -> "nan" | "inf" | "-inf", where the field itself is null

@@ -154,8 +154,8 @@ class Rule:
     needs: frozenset[str]
     explains: frozenset[str]
     thresholds: dict[str, Threshold]
-    fires: Example
-    quiet: Example
+    fires: Example = field(repr=False)
+    quiet: Example = field(repr=False)
     core: bool
     subjects: frozenset[str]
     function: Callable[..., Iterator[Said]]

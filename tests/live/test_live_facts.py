@@ -103,7 +103,7 @@ def test_padding_that_counts(facts):
     assert (
         counted["share_of_counted"] == pytest.approx(counted["padded"], rel=0.01) and counted["share_of_counted"] > 0.2
     )
-    assert counted["equal_to_pad"] == 1.0
+    assert (counted["target"], counted["constant"], counted["ignored_real"]) == (0, 1.0, 0.0)
     assert ignored["share_of_counted"] == 0.0
 
 

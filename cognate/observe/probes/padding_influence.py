@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cognate.observe.live.facts import tensors_in
 from cognate.observe.probes.replay import NotRun, Replay
@@ -21,7 +21,7 @@ def padding_influence(replay: Replay) -> dict[str, Any]:
     with torch.no_grad():
         args, kwargs = replay.inputs()
         base = tensors_in(replay.forward(model, args, kwargs, False))
-        longer_args, longer_kwargs = replay.inputs(lambda x: _extended(x, batch, time))
+        longer_args, longer_kwargs = replay.inputs(lambda x: _extended(x, tokens, pad, lengths))
         try:
             other = tensors_in(replay.forward(replay.copy(), longer_args, longer_kwargs, False))
         except (RuntimeError, IndexError, ValueError) as error:
@@ -33,29 +33,36 @@ def padding_influence(replay: Replay) -> dict[str, Any]:
 
 
 def _padded(replay: Replay) -> tuple[Tensor, int, Tensor]:
-    """The token input that ends in padding, the padding id, and the real length of each row."""
+    """The token input, the padding id, and the real length of each row.
+
+    The id is the embedding's `padding_idx`; without one, it shows as rows that end in runs of one id, of different lengths.
+    """
+    known = [m.padding_idx for m in replay.snapshot.module.modules() if isinstance(m, nn.Embedding) and m.padding_idx is not None]
     for tokens in replay.snapshot.inputs:
         if tokens.dim() != 2 or tokens.is_floating_point() or tokens.dtype is torch.bool or tokens.shape[1] < 4:
             continue
         if int(tokens.max()) <= 1:  # a mask
             continue
-        pad = int(tokens[:, -1].mode().values)
+        pad = known[0] if known else int(tokens[:, -1].mode().values)
         runs = (tokens.flip(1) == pad).long().cumprod(1).sum(1)
-        if int((runs >= 2).sum()) >= 0.25 * len(runs) and len(set(runs.tolist()) - {0}) >= 2:
+        shown = int((runs >= 2).sum()) >= 0.25 * len(runs) and len(set(runs.tolist()) - {0}) >= 2
+        if known or shown:
             return tokens, pad, tokens.shape[1] - runs
-    raise NotRun("no batch of padded token rows was given to the model")
+    raise NotRun("no batch of padded token rows was given to the model, and no embedding has a padding_idx")
 
 
-def _extended(x: Tensor, batch: int, time: int) -> Tensor:
-    """`x` with its last column repeated, if it runs along the tokens; padding and masks end in what padding looks like."""
-    if x.dim() == 2 and x.shape == (batch, time):
-        last = x.min(1, keepdim=True).values if x.dtype is torch.bool else x[:, -1:]
-        # The row without padding says nothing about padding: its last column would be a token, so the batch's padding is used.
-        if x.dtype is not torch.bool:
-            value = x[:, -1].mode().values
-            last = value.expand(batch, 1)
-        return torch.cat([x, last.expand(batch, EXTRA).to(x.dtype)], 1)
-    return x
+def _extended(x: Tensor, tokens: Tensor, pad: int, lengths: Tensor) -> Tensor:
+    """`x` with three more padded columns, if it runs along the tokens; masks get what they hold at a padded place."""
+    if x.dim() != 2 or x.shape != tokens.shape:
+        return x
+    batch, time = tokens.shape
+    value = pad
+    if not torch.equal(x, tokens):
+        padded = (lengths < time).nonzero().flatten()
+        if padded.numel() == 0:
+            raise NotRun("the batch holds no padding, so what the mask looks like there is not known")
+        value = x[int(padded[0]), time - 1].item()
+    return torch.cat([x, torch.full((batch, EXTRA), value, dtype=x.dtype, device=x.device)], 1)
 
 
 def _distance(base: list[Tensor], other: list[Tensor], batch: int, time: int, lengths: Tensor) -> tuple[float | None, float]:

@@ -86,7 +86,7 @@ def _cut(graphs: list, dead: list[str]) -> tuple[dict | None, dict | None]:
                 flat = [n for n in graph.downstream(node) if not n.get("g", False)]
                 joins = [n for n in flat if any(graph.nodes[u].get("g", False) for u in graph.users.get(n["i"], ()))]
                 if joins:
-                    return node, joins[-1].get("site")
+                    return node, joins[0].get("site")
             if ends:
                 return min(ends, key=lambda n: n["op"] not in COMPARISONS), None
     return None, None

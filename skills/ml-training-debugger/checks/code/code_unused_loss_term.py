@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.training import train_losses, where
+from cognate.rules.training import commonest_site, short, starved, train_losses, where
 
 
 def _calls(coefficient: float) -> list[dict]:
@@ -64,4 +64,33 @@ def code_unused_loss_term(case: Case, *, reach: float = 0.5) -> Iterator[Said]:
                     fix=Fix("Give the term its weight, or stop computing it."),
                 )
                 return
+    never = _never_added(case)
+    if never:
+        yield never
+        return
     yield Clear(f"each of {len(sites)} loss terms has a weight in the objective")
+
+
+def _never_added(case: Case) -> Finding | None:
+    """A loss that backward never reaches while parameters that the optimizer owns get no gradient: it was meant to teach them.
+
+    A loss that is only computed for a log looks the same from outside, but starves nothing.
+    """
+    reached = {c["step"] for c in train_losses(case) if c.get("coefficient")}
+    idle = [c for c in train_losses(case) if "coefficient" not in c and c["step"] in reached and c.get("input_requires_grad")]
+    dead = [p["name"] for p in starved(case, 3)]
+    if len({c["step"] for c in idle}) < 4 or not dead:
+        return None
+    site = commonest_site(idle)
+    return Finding(
+        title=f"the {idle[0]['fn']} term at {where(site)} is computed but never added to the loss that is differentiated: {short(dead)} get no "
+        "gradient",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("steps in which backward did not reach this term", len({c["step"] for c in idle}), "0", "events.jsonl"),
+            Evidence("parameters in the optimizer that never had a gradient", short(dead, 6), "none", "model.json"),
+        ),
+        location=Location.of(site),
+        onset_step=int(idle[0]["step"]),
+        fix=Fix("Add the term to the loss before backward."),
+    )
