@@ -100,18 +100,14 @@ def compare(model: str, way: str, steps: int, rounds: int) -> None:
         if (model, way, label) == ("transformer", "observed", "after the first steps"):
             goal = f"   goal <= {GOAL}: {'met' if middle <= GOAL else 'missed'}"
         print(f"{model:12} {way:12} {label:22} x {middle:.4f}  [{low:.4f}, {high:.4f}]{goal}", flush=True)
-    print(
-        f"{'':12} {rounds} rounds of {steps} steps of {1000 * statistics.median(unobserved):.2f} ms of CPU", flush=True
-    )
+    print(f"{'':12} {rounds} rounds of {steps} steps of {1000 * statistics.median(unobserved):.2f} ms of CPU", flush=True)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument(
-        "--steps", type=int, default=80, help="of the transformer; the small model makes 40 times as many"
-    )
+    parser.add_argument("--steps", type=int, default=80, help="of the transformer; the small model makes 40 times as many")
     parser.add_argument("--only", choices=["transformer", "mlp"])
     parser.add_argument("--no-probes", action="store_true", help="leave out the runs with probes")
     options = parser.parse_args()

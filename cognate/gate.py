@@ -54,9 +54,7 @@ class Verdict:
             "verdict": self.verdict,
             "exit_code": self.exit_code,
             "reasons": list(self.reasons),
-            "failing": [
-                {"rule": f.rule, "name": f.name, "severity": f.severity, "title": f.title} for f in self.failing
-            ],
+            "failing": [{"rule": f.rule, "name": f.name, "severity": f.severity, "title": f.title} for f in self.failing],
             "known": list(self.known),
         }
 
@@ -89,9 +87,7 @@ def _accepted(diagnosis: Diagnosis, baseline: Baseline) -> dict[int, str]:
     while True:
         names = {findings[n].name for n in accepted}
         more = {
-            n: f"explained by {f.explained_by}"
-            for n, f in enumerate(findings)
-            if f.explained_by in names and n not in accepted
+            n: f"explained by {f.explained_by}" for n, f in enumerate(findings) if f.explained_by in names and n not in accepted
         }
         if not more:
             return accepted
@@ -116,13 +112,9 @@ def read_baseline(file: Path) -> Baseline:
     try:
         if document["schema"] != SCHEMA:
             raise KeyError(document["schema"])
-        return {
-            Fingerprint(str(e["rule"]), str(e["file"]), str(e["symbol"])): str(e["reason"]) for e in document["known"]
-        }
+        return {Fingerprint(str(e["rule"]), str(e["file"]), str(e["symbol"])): str(e["reason"]) for e in document["known"]}
     except (KeyError, TypeError) as error:
-        raise SettingsError(
-            f"{file} is not a Cognate baseline: write it with `cognate gate --write-baseline`."
-        ) from error
+        raise SettingsError(f"{file} is not a Cognate baseline: write it with `cognate gate --write-baseline`.") from error
 
 
 def write_baseline(file: Path, diagnosis: Diagnosis, fail_on: str, reason: str, old: Baseline | None = None) -> int:

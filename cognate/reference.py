@@ -47,9 +47,7 @@ def rules_page(skills: tuple[Skill, ...]) -> str:
         lines += [f"## {skill.name}", "", "| code | name | kind | severity | what |", "|---|---|---|---|---|"]
         for rule in rules:
             link = f"[{rule.name}](#{rule.code.lower()}-{rule.name})"
-            lines.append(
-                f"| {rule.code} | {link} | {rule.kind.value} | {rule.severity.value} | {_cell(rule.summary)} |"
-            )
+            lines.append(f"| {rule.code} | {link} | {rule.kind.value} | {rule.severity.value} | {_cell(rule.summary)} |")
         lines.append("")
         for rule in rules:
             lines += _rule_section(rule)
@@ -139,9 +137,7 @@ def case_tables() -> dict[str, str]:
         for item in node.body:
             if isinstance(item, ast.AnnAssign):
                 what = lines[item.lineno - 1].partition("  # ")[2]
-                rows.append(
-                    f"| `{ast.unparse(item.target)}` | `{_cell(ast.unparse(item.annotation))}` | {_cell(what)} |"
-                )
+                rows.append(f"| `{ast.unparse(item.target)}` | `{_cell(ast.unparse(item.annotation))}` | {_cell(what)} |")
         tables[node.name] = "\n".join(rows)
     return tables
 
@@ -159,9 +155,7 @@ def case_page(existing: str) -> str:
 
 
 def _blank_case_page() -> str:
-    files = "\n".join(
-        f"| `{name}` | {kind.__name__}{', one a line' if rows else ''} |" for name, kind, rows in CASE_FILES
-    )
+    files = "\n".join(f"| `{name}` | {kind.__name__}{', one a line' if rows else ''} |" for name, kind, rows in CASE_FILES)
     intro = "The evidence about one subject, as a folder of plain JSON."
     return f"# The case\n\n{intro}\n\n| file | holds |\n|---|---|\n{files}\n"
 
@@ -180,9 +174,7 @@ def pages(docs: Path = DOCS) -> dict[Path, str]:
 
 def drifted(docs: Path = DOCS) -> list[Path]:
     """Generated files that are not what their sources say now."""
-    return [
-        file for file, text in pages(docs).items() if not file.is_file() or file.read_text(encoding="utf-8") != text
-    ]
+    return [file for file, text in pages(docs).items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
 
 
 def main(arguments: list[str]) -> int:

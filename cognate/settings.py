@@ -54,9 +54,7 @@ class Settings:
             for word in words:
                 if not any(rule.name == word if key == "rules" else matches(rule, word) for rule in known):
                     hint = _hint(word, [rule.name for rule in known])
-                    raise SettingsError(
-                        f"{self.file}: {key} names {word!r}, which is no rule{hint}; see `cognate rules`."
-                    )
+                    raise SettingsError(f"{self.file}: {key} names {word!r}, which is no rule{hint}; see `cognate rules`.")
 
 
 def load_settings(start: Path | None = None) -> Settings:
@@ -115,11 +113,7 @@ def _schema() -> type[BaseModel]:
 def _settings(file: Path, table: Any) -> Settings:
     from pydantic import ValidationError
 
-    if (
-        isinstance(table, dict)
-        and isinstance(table.get("ignore"), list)
-        and all(isinstance(w, str) for w in table["ignore"])
-    ):
+    if isinstance(table, dict) and isinstance(table.get("ignore"), list) and all(isinstance(w, str) for w in table["ignore"]):
         table = {**table, "ignore": dict.fromkeys(table["ignore"], f"listed in {file.name} without a reason")}
     try:
         valid = cast(Any, _schema()).model_validate(table)

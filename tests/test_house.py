@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from skills_ref.validator import validate
 
 from cognate.discovery import all_rules, load_skills
 from cognate.rules import Kind
@@ -18,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 SKILLS = load_skills()
 RULES = all_rules(SKILLS)
 LONGEST_FILE = 350
+LONGEST_TEST = 500  # a table of behaviours is read from the top, not held in the head
 
 # Names from the fault catalogue that rules already point at and whose own rules are still to be written.
 PLANNED = {
@@ -86,14 +86,24 @@ def test_symptoms_explain_nothing(rule):
 
 
 @pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.name)
-def test_skills_are_valid_by_the_reference_validator(skill):
-    assert validate(skill.path) == []
+def test_skills_load_whole(skill):
+    assert skill.broken == ()
+
+
+if sys.version_info >= (3, 11):  # the reference validator needs it
+
+    @pytest.mark.parametrize("skill", SKILLS, ids=lambda skill: skill.name)
+    def test_skills_are_valid_by_the_reference_validator(skill):
+        from skills_ref.validator import validate
+
+        assert validate(skill.path) == []
 
 
 def test_files_stay_short():
     files = [file for folder in ("cognate", "skills", "tests") for file in (ROOT / folder).rglob("*.py")]
     lengths = {file.relative_to(ROOT).as_posix(): len(file.read_text(encoding="utf-8").splitlines()) for file in files}
-    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+    limits = {name: LONGEST_TEST if name.startswith("tests/") else LONGEST_FILE for name in lengths}
+    assert {name: length for name, length in lengths.items() if length > limits[name]} == {}
 
 
 def test_layers_hold():

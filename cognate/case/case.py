@@ -107,9 +107,7 @@ class Case:
 
     def probe(self, name: str) -> list[dict[str, Any]]:
         """Results of the experiments called `name` that ran."""
-        return [
-            cast("dict[str, Any]", row) for row in self.probes if row.get("probe") == name and row.get("status") == "ok"
-        ]
+        return [cast("dict[str, Any]", row) for row in self.probes if row.get("probe") == name and row.get("status") == "ok"]
 
     def probe_reason(self, name: str) -> str | None:
         """Why the probe `name` did not run, or None where that is not known."""

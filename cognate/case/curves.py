@@ -146,9 +146,7 @@ def _printed(case: Case, roles: Iterable[str]) -> list[Curve]:
 def _curve(series: PrintedSeries) -> Curve:
     unit, steps = _axis(series)
     bare = series.name in ("train", "val", "test")
-    name = (
-        f"{series.name} loss" if bare and series.role in ("train_loss", "val_loss") else series.name.replace("_", " ")
-    )
+    name = f"{series.name} loss" if bare and series.role in ("train_loss", "val_loss") else series.name.replace("_", " ")
     values, texts = tuple(series.values), tuple(series.texts)
     return Curve(name, "printed by the script", values, steps, texts, series.phase, unit=unit)
 

@@ -219,9 +219,7 @@ class PathEntry(TypedDict, total=False):
     """One entry of the `sys.path` that the command gets, in order."""
 
     path: str
-    origin: Literal[
-        "script", "cwd", "PYTHONPATH", "stdlib", "venv", "user-site", "site-packages", "pth", "edit", "editable-hook"
-    ]
+    origin: Literal["script", "cwd", "PYTHONPATH", "stdlib", "venv", "user-site", "site-packages", "pth", "edit", "editable-hook"]
     by: str  # what put it there, in words: the variable, the file and line
     exists: bool
 
@@ -273,9 +271,7 @@ class ImportTrace(TypedDict, total=False):
     function: str
     reached: bool  # at module level, or in a function that module-level code calls
     type_checking: bool
-    breaks_at: list[
-        dict[str, Any]
-    ]  # chain of first-party imports to the first one that fails: {"file", "line", "module"}
+    breaks_at: list[dict[str, Any]]  # chain of first-party imports to the first one that fails: {"file", "line", "module"}
     install: str  # the distribution to install for a missing module
     elsewhere: list[dict[str, Any]]  # where else the module lies: {"kind": "interpreter" | "project", …}
 

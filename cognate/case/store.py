@@ -27,7 +27,10 @@ def finite(value: Any) -> Any:
 
 def dumps(value: Any) -> str:
     """Serialise `value` to one line of strict JSON."""
-    return json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
+    except ValueError:  # a non-finite number somewhere: rare, and only then worth the walk
+        return json.dumps(finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
 
 
 def write_json(path: Path, value: Any) -> None:

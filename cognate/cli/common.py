@@ -31,13 +31,9 @@ class Format(str, Enum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the result.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result into FILE instead.")
-]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the result into FILE instead.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing but errors; the exit code tells.")]
-VerboseOption = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Also list every check that passed or was not made.")
-]
+VerboseOption = Annotated[bool, typer.Option("-v", "--verbose", help="Also list every check that passed or was not made.")]
 PythonOption = Annotated[
     str | None, typer.Option("--python", metavar="PATH", help="The interpreter to use; default: the current one.")
 ]

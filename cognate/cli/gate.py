@@ -52,9 +52,7 @@ def gate(
         Path | None,
         typer.Option(metavar="FILE", help="Findings accepted so far. Default: gate.baseline of the settings."),
     ] = None,
-    write_baseline: Annotated[
-        bool, typer.Option("--write-baseline", help="Accept what is found now, and exit.")
-    ] = False,
+    write_baseline: Annotated[bool, typer.Option("--write-baseline", help="Accept what is found now, and exit.")] = False,
     reason: Annotated[str, typer.Option(help="With --write-baseline: why it is accepted.")] = "accepted as it was",
     style: Annotated[GateFormat, typer.Option("--format", help="How to print the verdict.")] = GateFormat.TERMINAL,
     output: OutputOption = None,
@@ -79,9 +77,7 @@ def gate(
     raise typer.Exit(verdict.exit_code)
 
 
-def verdict_on(
-    diagnosis: Diagnosis, settings: Settings, fail_on: str | None = None, baseline: Path | None = None
-) -> Verdict:
+def verdict_on(diagnosis: Diagnosis, settings: Settings, fail_on: str | None = None, baseline: Path | None = None) -> Verdict:
     """The verdict by the settings, as far as the command line does not overrule them."""
     from cognate.gate import judge as by_policy
     from cognate.gate import read_baseline
@@ -110,9 +106,7 @@ def newest() -> Path:
     return max(cases, key=lambda folder: (str(Case.open(folder).info.get("started", "")), folder.name))
 
 
-def _accept(
-    diagnosis: Diagnosis, settings: Settings, baseline: Path | None, fail_on: FailOn | None, reason: str
-) -> None:
+def _accept(diagnosis: Diagnosis, settings: Settings, baseline: Path | None, fail_on: FailOn | None, reason: str) -> None:
     from cognate.gate import read_baseline
     from cognate.gate import write_baseline as write
 

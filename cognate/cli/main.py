@@ -53,9 +53,7 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="On an error inside Cognate, show where it happened.")
-    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="On an error inside Cognate, show where it happened.")] = False,
 ) -> None:
     if context.invoked_subcommand is None:
         print(_WELCOME, end="")

@@ -73,7 +73,6 @@ def _entry(rule: Rule) -> dict[str, Any]:
         "subjects": sorted(rule.subjects),
         "core": rule.core,
         "thresholds": {
-            name: {"default": threshold.default, "source": threshold.source}
-            for name, threshold in rule.thresholds.items()
+            name: {"default": threshold.default, "source": threshold.source} for name, threshold in rule.thresholds.items()
         },
     }

@@ -161,9 +161,7 @@ def _diagnosed(folder: Path, gate: bool, style: Format, output: Path | None, qui
         print(f"cognate: no diagnosis: {error}", file=sys.stderr)
         return error.exit_code
     except Exception as error:
-        print(
-            f"cognate: no diagnosis, Cognate failed: {type(error).__name__}: {error} (case: {folder})", file=sys.stderr
-        )
+        print(f"cognate: no diagnosis, Cognate failed: {type(error).__name__}: {error} (case: {folder})", file=sys.stderr)
         return 3
 
 

@@ -64,9 +64,7 @@ def {function}(case: Case, *, limit: float = 10.0) -> Iterator[Finding | Clear]:
 def write_skill(folder: Path, name: str) -> str:
     """Write a skill called `name` into the new `folder`; return its rule's name. Raises UsageError where it cannot."""
     if not NAME.fullmatch(name) or len(name) > 64:
-        raise UsageError(
-            f"{name!r} cannot name a skill: use lowercase words joined by hyphens, such as my-team-checks."
-        )
+        raise UsageError(f"{name!r} cannot name a skill: use lowercase words joined by hyphens, such as my-team-checks.")
     if folder.exists():
         raise UsageError(f"{folder} exists already: choose another name.")
     family = re.sub(r"[^A-Z]", "", name.upper()) or "SKILL"

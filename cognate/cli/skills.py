@@ -19,17 +19,15 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Skills: folders of rules in the Agent Skills format.",
         rich_markup_mode=None,
-        epilog=examples(
-            "cognate skills list", "cognate skills new my-team-checks", "cognate skills check my-team-checks"
-        ),
+        epilog=examples("cognate skills list", "cognate skills new my-team-checks", "cognate skills check my-team-checks"),
         no_args_is_help=True,
     )
     group.command("list", epilog=examples("cognate skills list"))(list_skills)
     group.command("show", epilog=examples("cognate skills show ml-expert"))(show)
     group.command("check", epilog=examples("cognate skills check", "cognate skills check my-team-checks"))(check)
-    group.command(
-        "new", epilog=examples("cognate skills new my-team-checks", "cognate skills new my-team-checks --in tools")
-    )(new)
+    group.command("new", epilog=examples("cognate skills new my-team-checks", "cognate skills new my-team-checks --in tools"))(
+        new
+    )
     app.add_typer(group, name="skills")
 
 
@@ -75,11 +73,7 @@ def check(
         failed = failed or bool(problems)
         print(
             f"{skill.name}: "
-            + (
-                f"{len(problems)} of its rules' promises broken"
-                if problems
-                else f"{len(skill.rules)} rules keep their promises"
-            )
+            + (f"{len(problems)} of its rules' promises broken" if problems else f"{len(skill.rules)} rules keep their promises")
         )
         for problem in problems:
             print(f"  {problem}")

@@ -52,9 +52,7 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
         root_causes=roots,
         findings=findings,
         passed=tuple(
-            Passed(o.rule.code, o.rule.name, o.rule.summary, o.evidence, o.rule.core)
-            for o in outcomes
-            if o.status == "clear"
+            Passed(o.rule.code, o.rule.name, o.rule.summary, o.evidence, o.rule.core) for o in outcomes if o.status == "clear"
         ),
         not_checked=tuple(
             NotChecked(

@@ -83,10 +83,7 @@ def _said(outcome: Outcome) -> list[str]:
     lines = []
     for finding in outcome.findings:
         lines.append(f"  and says: {finding.title}")
-        lines += [
-            "    " + evidence(EvidenceLine(fact.what, fact.value, fact.expected, fact.source))
-            for fact in finding.evidence
-        ]
+        lines += ["    " + evidence(EvidenceLine(fact.what, fact.value, fact.expected, fact.source)) for fact in finding.evidence]
         if finding.fix:
             lines.append(f"  and advises: {finding.fix.summary}")
     return lines

@@ -94,9 +94,7 @@ def _finding(page: _Page, finding: Diagnosed, number: str = "") -> None:
     colour = "bold red" if finding.severity == "error" else "bold yellow"
     page.line((f"{number}{words.mark(finding)} ", colour), (finding.title, "bold"), hang=len(number) + 2)
     step = f"; since step {finding.onset_step}" if finding.onset_step else ""
-    page.line(
-        (f"{finding.rule} {finding.name}: {finding.severity}, {words.sureness(finding)}{step}", "dim"), indent=3, hang=2
-    )
+    page.line((f"{finding.rule} {finding.name}: {finding.severity}, {words.sureness(finding)}{step}", "dim"), indent=3, hang=2)
     if finding.evidence:
         page.line(("evidence", "cyan"), indent=3)
     for fact in finding.evidence:

@@ -42,9 +42,7 @@ def place(where: Place | None) -> str:
     at = f"{where.file}:{where.line}" if where.file and where.line else where.file or ""
     symbol = where.symbol if where.symbol not in (None, "<module>") else None
     return ", ".join(
-        part
-        for part in (at, f"in {symbol}" if symbol else "", f"module {where.module}" if where.module else "")
-        if part
+        part for part in (at, f"in {symbol}" if symbol else "", f"module {where.module}" if where.module else "") if part
     )
 
 

@@ -20,6 +20,7 @@ class Flow:
     def __init__(self, nodes: list[Node], root: int | None) -> None:
         self.nodes = nodes
         self.root = root
+        self.parameters = {name for node in nodes for name in node.get("p", ())}
         self.users: dict[int, list[int]] = {}
         for node in nodes:
             for source in node.get("in", ()):
@@ -28,6 +29,9 @@ class Flow:
 
     def using(self, parameter: str) -> list[Node]:
         """The operations that take the parameter called `parameter`."""
+        if parameter not in self.parameters:
+            # A root that came later gave all names its prefix; when this window was traced they had none.
+            parameter = parameter.partition(".")[2]
         return [node for node in self.nodes if parameter in node.get("p", ())]
 
     def downstream(self, start: Node) -> Iterator[Node]:

@@ -45,7 +45,7 @@ def comparisons(graph: Flow) -> list[Node]:
 
 
 def halted_share(node: Node) -> float:
-    """Share of tokens that halt by the comparison `node`: it asks whether a score exceeds a bound, or whether it is still below."""
+    """Share of tokens that halt by the comparison `node`, which asks whether a score exceeds a bound or is still below it."""
     true = float(node["true"])
     return 1.0 - true if node["op"] in ("lt", "le", "less") else true
 

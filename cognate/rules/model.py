@@ -223,9 +223,7 @@ def rule(
         for parameter in inspect.signature(function).parameters.values():
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
                 if parameter.name not in cited:
-                    raise SkillError(
-                        f"Rule {name}: threshold {parameter.name} cites no source; add it to sources={{…}}."
-                    )
+                    raise SkillError(f"Rule {name}: threshold {parameter.name} cites no source; add it to sources={{…}}.")
                 thresholds[parameter.name] = Threshold(parameter.default, cited[parameter.name])
         return Rule(
             code,

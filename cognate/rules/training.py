@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from cognate.case.case import Case
 
@@ -115,12 +115,21 @@ def where(site: Mapping[str, Any] | None) -> str:
 
 
 def parameters(case: Case) -> list[Row]:
-    """Every parameter of every root, with the root's class under `root` and whether the root was loaded under `loaded`."""
+    """Every parameter of every root, with the root's class under `root` and whether the root was loaded under `loaded`.
+
+    Where there are several roots, names begin with the root's class, as they do in the trace and in layers.jsonl.
+    """
     return [
-        {**parameter, "root": root.get("cls"), "loaded": root.get("loaded", False)}
-        for root in case.model.get("roots", [])
+        {**parameter, "name": prefix + parameter["name"], "root": root.get("cls"), "loaded": root.get("loaded", False)}
+        for prefix, root in _prefixed(case)
         for parameter in root.get("parameters", [])
     ]
+
+
+def _prefixed(case: Case) -> list[tuple[str, Row]]:
+    roots = [cast(Row, root) for root in case.model.get("roots", [])]
+    several = sum(bool(root.get("parameters")) for root in roots) > 1
+    return [(f"{root.get('cls')}." if several else "", root) for root in roots]
 
 
 def starved(case: Case, least: int) -> list[Row]:
@@ -133,8 +142,8 @@ def starved(case: Case, least: int) -> list[Row]:
 
 
 def modules(case: Case) -> dict[str, Row]:
-    """Modules by dotted name (the last root wins where two roots use the same name)."""
-    return {m["name"]: m for root in case.model.get("roots", []) for m in root.get("modules", [])}
+    """Modules by dotted name, which begins with the root's class where there are several roots."""
+    return {prefix + m["name"]: m for prefix, root in _prefixed(case) for m in root.get("modules", [])}
 
 
 def short(names: list[str], most: int = 3) -> str:

@@ -16,9 +16,7 @@ from cognate.errors import CaseError
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4) | st.tuples(inner, inner)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4) | st.tuples(inner, inner),
     max_leaves=15,
 )
 rows = st.lists(st.dictionaries(st.text(max_size=8), anything, max_size=4), max_size=6)

@@ -115,9 +115,7 @@ def test_a_practice_explains_nothing():
 
 
 def test_a_finding_may_be_milder_or_another_kind_than_its_rule():
-    done = judged(
-        ruled("CCC101", "cause", CAUSE, found(severity=INFO)), ruled("CCC102", "other", CAUSE, found(kind=SYMPTOM))
-    )
+    done = judged(ruled("CCC101", "cause", CAUSE, found(severity=INFO)), ruled("CCC102", "other", CAUSE, found(kind=SYMPTOM)))
     assert [(f.name, f.kind, f.severity) for f in done.findings] == [
         ("cause", "cause", "info"),
         ("other", "symptom", "error"),
@@ -237,10 +235,7 @@ def test_the_json_is_strict_and_keeps_the_published_keys():
     )
     text = judged(ruled("AAA101", "a", CAUSE, finding)).to_json()
     plain = json.loads(text, parse_constant=lambda word: pytest.fail(word))
-    assert (
-        list(plain)[:5] == ["schema", "tool", "subject", "status", "reason"]
-        and plain["schema"] == "cognate.diagnosis/1"
-    )
+    assert list(plain)[:5] == ["schema", "tool", "subject", "status", "reason"] and plain["schema"] == "cognate.diagnosis/1"
     (item,) = plain["root_causes"]
     assert item["evidence"] == [{"what": "loss", "value": None, "expected": "finite", "from": "metrics.jsonl"}]
     assert item["location"] == {"file": "a.py", "line": 3, "symbol": "f", "module": "m"}
@@ -281,9 +276,7 @@ print(diagnose(sys.argv[1]).status)
 heavy = ("torch", "numpy", "rich", "jinja2")
 print([name for name in sys.modules if name.partition(".")[0] in heavy or "cognate.observe" in name])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], cwd=folder, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], cwd=folder, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

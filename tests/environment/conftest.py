@@ -76,9 +76,7 @@ class Lab:
         metadata = site / f"{name.replace('-', '_')}-{version}.dist-info"
         metadata.mkdir()
         lines = [f"Requires-Dist: {item}\n" for item in requires]
-        (metadata / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{''.join(lines)}\n"
-        )
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{''.join(lines)}\n")
         (metadata / "RECORD").write_text("".join(f"{file},sha256=x,1\n" for file in files))
         if direct_url:
             (metadata / "direct_url.json").write_text(direct_url)

@@ -36,8 +36,7 @@ def test_the_founding_story(lab: Any) -> None:
     (root,) = diagnosis.root_causes
     assert root.name == "env-shadowed-module" and root.severity == "error"
     assert root.title == (
-        "Your script imports ./datasets.py, not the installed datasets 4.0.0, "
-        "because Python puts the script's own folder first"
+        "Your script imports ./datasets.py, not the installed datasets 4.0.0, because Python puts the script's own folder first"
     )
     assert root.fix.commands == ("mv datasets.py local_datasets.py",)
     facts = {line.what: line.value for line in root.evidence}
@@ -377,9 +376,7 @@ def test_handler_that_blames_the_wrong_module(lab: Any) -> None:
 
 
 def test_no_alarm_for_an_own_optional_module_with_a_silent_fallback(lab: Any) -> None:
-    lab.write(
-        "train.py", "try:\n    from kernels import fast\nexcept ImportError:\n    fast = None\nif fast:\n    fast()"
-    )
+    lab.write("train.py", "try:\n    from kernels import fast\nexcept ImportError:\n    fast = None\nif fast:\n    fast()")
     lab.write("kernels.py", "import triton\nfast = 1")
     assert lab.diagnose().status == "healthy"
 

@@ -54,9 +54,7 @@ def test_path_equals_that_of_the_real_interpreter(
         unique=True,
     )
 )
-def test_winner_equals_what_the_real_interpreter_loads(
-    make_lab: Callable[[], Any], layout: list[tuple[str, str]]
-) -> None:
+def test_winner_equals_what_the_real_interpreter_loads(make_lab: Callable[[], Any], layout: list[tuple[str, str]]) -> None:
     lab = make_lab()
     places = {"script": lab.work, "PYTHONPATH": lab.work / "more", "site": lab.site}
     places["PYTHONPATH"].mkdir()

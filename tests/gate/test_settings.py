@@ -73,7 +73,5 @@ def test_errors_are_one_sentence_with_file_and_key(tmp_path, text, words):
 
 
 def test_pydantic_stays_out_where_nothing_is_configured(tmp_path):
-    code = (
-        "import sys; from cognate.settings import load_settings; load_settings(); sys.exit('pydantic' in sys.modules)"
-    )
+    code = "import sys; from cognate.settings import load_settings; load_settings(); sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0

@@ -42,9 +42,7 @@ def test_calls_come_in_their_order_with_their_lines(facts):
     step = facts.steps("in_order")[1]
     window = [e for e in facts.case.all_events if e["step"] == step]
     seen = [
-        e.get("name", e["kind"])
-        for e in window
-        if e["kind"] in ("call", "forward", "loss_call") and "scheduler" not in str(e)
+        e.get("name", e["kind"]) for e in window if e["kind"] in ("call", "forward", "loss_call") and "scheduler" not in str(e)
     ]
     assert seen == ["zero_grad", "forward", "loss_call", "backward", "clip_grad_norm_", "step"]
     lines = [e["site"]["line"] for e in window if e.get("name") in ("zero_grad", "backward", "clip_grad_norm_", "step")]
@@ -53,9 +51,7 @@ def test_calls_come_in_their_order_with_their_lines(facts):
 
 
 def test_clipping(facts):
-    for call, row in zip(
-        facts.events("in_order", "call", name="clip_grad_norm_"), facts.metrics("in_order"), strict=True
-    ):
+    for call, row in zip(facts.events("in_order", "call", name="clip_grad_norm_"), facts.metrics("in_order"), strict=True):
         assert call["limit"] == row["clip"] == 1e-3 and call["norm"] == row["grad_norm"] > 1e-3
         assert math.isclose(row["grad_norm_clipped"], 1e-3, rel_tol=1e-3)
 
@@ -100,9 +96,7 @@ def test_targets_laid_over_the_input(facts):
 def test_padding_that_counts(facts):
     counted, ignored = (c["target"]["padding"] for c in facts.events("padding", "loss_call"))
     assert counted["id"] == ignored["id"] == 0
-    assert (
-        counted["share_of_counted"] == pytest.approx(counted["padded"], rel=0.01) and counted["share_of_counted"] > 0.2
-    )
+    assert counted["share_of_counted"] == pytest.approx(counted["padded"], rel=0.01) and counted["share_of_counted"] > 0.2
     assert (counted["target"], counted["constant"], counted["ignored_real"]) == (0, 1.0, 0.0)
     assert ignored["share_of_counted"] == 0.0
 
@@ -208,9 +202,7 @@ def test_one_metrics_row_for_every_step(facts):
     assert facts.case.calls["step"] == steps
     assert all(
         row["loss"] == pytest.approx(call["value"])
-        for row, call in zip(
-            facts.metrics("never_cleared"), facts.events("never_cleared", "call", name="backward"), strict=True
-        )
+        for row, call in zip(facts.metrics("never_cleared"), facts.events("never_cleared", "call", name="backward"), strict=True)
     )
 
 

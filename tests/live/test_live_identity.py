@@ -241,9 +241,7 @@ def test_the_printed_loss_is_the_recorded_loss(pair):
     else:
         recorded = [row["loss"] for row in observed.case.metrics]
     words = plain.stdout.replace("'", " ").split()
-    printed = {
-        round(float(word), 12) for word in words if word.replace(".", "").replace("e-", "").isdigit() and "." in word
-    }
+    printed = {round(float(word), 12) for word in words if word.replace(".", "").replace("e-", "").isdigit() and "." in word}
     assert {round(value, 12) for value in recorded[:8]} & printed
 
 

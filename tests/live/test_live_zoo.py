@@ -254,9 +254,7 @@ SECTIONS = {
 def body() -> str:
     lines = [PREAMBLE]
     for name, text in SECTIONS.items():
-        lines.append(
-            f"def section():\n    def say(*words):\n        print({name!r} + ':', *words)\n    globals()['say'] = say"
-        )
+        lines.append(f"def section():\n    def say(*words):\n        print({name!r} + ':', *words)\n    globals()['say'] = say")
         lines.append("\n".join(line[4:] for line in text.splitlines()))
         lines.append("    say('rng', torch.rand(1).item())\nsection()")
     return "\n".join(lines)

@@ -129,9 +129,7 @@ datasets = {"train": 1, "validation": 2}
 
 
 def epochs(values, train=(1.47, 1.1, 0.9, 0.7, 0.5)):
-    return lines(
-        *(f"epoch {n} train loss {t:.4f} val loss {v}" for n, (t, v) in enumerate(zip(train, values, strict=False), 1))
-    )
+    return lines(*(f"epoch {n} train loss {t:.4f} val loss {v}" for n, (t, v) in enumerate(zip(train, values, strict=False), 1)))
 
 
 def test_a_placeholder_is_named_with_its_line_its_guard_and_the_key():
@@ -182,12 +180,8 @@ def test_chance_saturation_and_nan_are_no_placeholders():
 
 
 def test_a_foreign_log_with_a_constant_evaluation_fires():
-    rows = [
-        row for n in range(1, 9) for row in ({"step": n * 100, "loss": 2.0 / n}, {"step": n * 100, "val_loss": 3.25})
-    ]
-    assert (
-        judge("eval-validation-constant", info={"origin": "huggingface trainer_state"}, metrics=rows).status == "fired"
-    )
+    rows = [row for n in range(1, 9) for row in ({"step": n * 100, "loss": 2.0 / n}, {"step": n * 100, "val_loss": 3.25})]
+    assert judge("eval-validation-constant", info={"origin": "huggingface trainer_state"}, metrics=rows).status == "fired"
 
 
 def both(train, val):

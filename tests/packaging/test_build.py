@@ -55,9 +55,7 @@ def test_the_sdist_can_build_the_same_wheel(tmp_path):
 
 def test_an_installed_wheel_finds_its_skills(wheel, tmp_path):
     target = tmp_path / "site"
-    python(
-        "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel), cwd=tmp_path
-    )
+    python("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(target), str(wheel), cwd=tmp_path)
     # The target comes first on the path, before the editable install of the checkout that runs these tests.
     where = python("-c", "import cognate; print(cognate.__file__)", cwd=tmp_path, PYTHONPATH=str(target))
     assert Path(where.strip()).is_relative_to(target)

@@ -39,9 +39,7 @@ class Bench:
         identity = Identity(self.recorder, self.modules, steps, Checkpoints(self.recorder))
         self.session = ProbeSession(self.recorder, self.modules, self.losses, identity)
 
-    def window(
-        self, model: nn.Module, loss_of: Callable[..., Tensor], *args: Any, step: int = 2, **kwargs: Any
-    ) -> None:
+    def window(self, model: nn.Module, loss_of: Callable[..., Tensor], *args: Any, step: int = 2, **kwargs: Any) -> None:
         """One training step of `model`; probes see it as the window that ends with optimizer step number `step`."""
         self.recorder.step = step - 1
         self.inputs = [t for t in tensors_in((args, kwargs)) if not t.is_floating_point()]

@@ -39,9 +39,7 @@ class Everything(nn.Module):
 
 
 def state(model, optimizer):
-    tensors = {
-        name: (tensor.detach().clone(), tensor._version) for name, tensor in model.state_dict(keep_vars=True).items()
-    }
+    tensors = {name: (tensor.detach().clone(), tensor._version) for name, tensor in model.state_dict(keep_vars=True).items()}
     grads = {name: (p.grad.clone(), p.grad._version) for name, p in model.named_parameters()}
     plain = copy.deepcopy((model.history, model.count, [t.detach() for t in (model.last,)], optimizer.state_dict()))
     modes = [module.training for module in model.modules()]
@@ -106,17 +104,13 @@ def test_probes_that_are_turned_off_say_so(bench):
     rows = simple(bench(probe_seconds=0.0)).results()
     assert set(rows) == ALL
     experiments = ALL - {"first_loss"}  # the first loss is only read, nothing is run for it
-    assert {(rows[name]["status"], rows[name]["reason"]) for name in experiments} == {
-        ("not_run", "probes were turned off")
-    }
+    assert {(rows[name]["status"], rows[name]["reason"]) for name in experiments} == {("not_run", "probes were turned off")}
 
 
 def test_time_that_is_used_up_is_the_reason(bench):
     rows = simple(bench(probe_seconds=1e-6)).results()
     reasons = {row["reason"] for row in rows.values() if row["status"] == "not_run"}
-    assert any(
-        "--probe-seconds" in reason or "turned off" in reason or "no training step" in reason for reason in reasons
-    )
+    assert any("--probe-seconds" in reason or "turned off" in reason or "no training step" in reason for reason in reasons)
     assert rows["first_loss"]["status"] == "ok"
 
 

@@ -117,9 +117,7 @@ def test_where_there_is_no_future_causality_is_not_asked(bench):
     made = bench()
     tokens = text()
     tagger = Lm("window")
-    made.window(
-        tagger, lambda out: F.cross_entropy(out.transpose(1, 2), torch.randint(0, WORDS, (BATCH, TIME))), tokens[:, :-1]
-    )
+    made.window(tagger, lambda out: F.cross_entropy(out.transpose(1, 2), torch.randint(0, WORDS, (BATCH, TIME))), tokens[:, :-1])
     with pytest.raises(NotRun, match="not the input shifted"):
         made.probe(causality)
 

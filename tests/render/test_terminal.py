@@ -34,15 +34,11 @@ def make(code, name, said, kind=Kind.CAUSE, severity=Severity.ERROR, **more):
     return rule(code=code, name=name, kind=kind, severity=severity, fires=NONE, quiet=NONE, **more)(judge)
 
 
-FIX = Fix(
-    "Mask the attention", ("Use tril in forward", "Run it again"), ("cognate run train.py",), diff="-a = 1\n+a = 2\n"
-)
+FIX = Fix("Mask the attention", ("Use tril in forward", "Run it again"), ("cognate run train.py",), diff="-a = 1\n+a = 2\n")
 LEAK = make(
     "LOSS101",
     "future-token-leak",
-    Finding(
-        TITLE, Proof.EXPERIMENT, (Evidence("max Δ", 0.8312345, "0", "probe causality"),), FIX, Location("m.py", 74)
-    ),
+    Finding(TITLE, Proof.EXPERIMENT, (Evidence("max Δ", 0.8312345, "0", "probe causality"),), FIX, Location("m.py", 74)),
     explains={"loss-too-low"},
 )
 LOW = make("LOSS201", "loss-too-low", Finding("the loss is too low", Proof.MEASUREMENT), Kind.SYMPTOM)
@@ -52,9 +48,7 @@ BROKEN = make("BAD101", "broken", ValueError("boom"))
 
 
 def diagnosis(*rules) -> Diagnosis:
-    case = Case.of(
-        info={"kind": "run", "title": "train.py", "seconds": 2.0, "exit": {"code": 0}}, metrics=[{"step": 3}]
-    )
+    case = Case.of(info={"kind": "run", "title": "train.py", "seconds": 2.0, "exit": {"code": 0}}, metrics=[{"step": 3}])
     return diagnose(case, [Skill("s", "d", "1", Path(), "folder", tuple(rules))])
 
 

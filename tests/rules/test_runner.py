@@ -33,9 +33,7 @@ def made(body=None, **given):
 
 
 FINDING = Finding("it is so", Proof.MEASUREMENT, (Evidence("a", 1),))
-CASE = Case.of(
-    info={"kind": "run", "origin": "live", "integrity": {"steps_seen": 7}}, metrics=[{"step": 1, "loss": 1.0}]
-)
+CASE = Case.of(info={"kind": "run", "origin": "live", "integrity": {"steps_seen": 7}}, metrics=[{"step": 1, "loss": 1.0}])
 
 
 @pytest.mark.parametrize(
@@ -57,9 +55,7 @@ def test_what_a_rule_says_decides_its_outcome(said, status):
 
 def test_words_of_the_outcomes():
     assert run_rule(made(lambda case, limit: [Clear("one"), Clear("two")]), CASE).evidence == "one; two"
-    assert (
-        run_rule(made(needs={"metrics.loss"}), CASE).evidence == "no sign of it (looked at metrics.loss over 7 steps)"
-    )
+    assert run_rule(made(needs={"metrics.loss"}), CASE).evidence == "no sign of it (looked at metrics.loss over 7 steps)"
     skipped = run_rule(made(lambda case, limit: [Skip("cannot tell", "look closer")]), CASE)
     assert (skipped.reason, skipped.how) == ("cannot tell", "look closer")
 

@@ -115,8 +115,7 @@ class Importers:
     def _searched(self, names: set[str]) -> dict[str, list[dict[str, Any]]]:
         patterns = {
             name: re.compile(
-                rb"^[ \t]*(?:from[ \t]+%b[ \t.]|import[ \t]+(?:[\w.,\t ]*[, \t])?%b\b)"
-                % (name.encode(), name.encode()),
+                rb"^[ \t]*(?:from[ \t]+%b[ \t.]|import[ \t]+(?:[\w.,\t ]*[, \t])?%b\b)" % (name.encode(), name.encode()),
                 re.MULTILINE,
             )
             for name in names

@@ -67,9 +67,7 @@ def ask(python: str | None) -> Interpreter:
         )
         answers = json.loads(done.stdout.decode("ascii", "replace").strip().splitlines()[-1])
     except subprocess.TimeoutExpired as error:
-        raise UsageError(
-            f"{executable} did not answer within {TIMEOUT_SECONDS:.0f} s: name another --python."
-        ) from error
+        raise UsageError(f"{executable} did not answer within {TIMEOUT_SECONDS:.0f} s: name another --python.") from error
     except OSError as error:
         raise UsageError(f"{executable} cannot be started ({error.strerror}): give --python a Python ≥ 3.8.") from error
     except (ValueError, IndexError) as error:

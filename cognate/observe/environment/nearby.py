@@ -17,9 +17,7 @@ NAME_LINE = re.compile(r"""^\s*name\s*=\s*["']?([A-Za-z0-9._-]+)""", re.MULTILIN
 
 def project(folder: Path, cwd: Path) -> dict[str, Any]:
     """Describe the project that `folder` belongs to: its root, whether git keeps it, the name it installs under."""
-    root = next(
-        (place for place in (folder, *folder.parents) if any((place / mark).exists() for mark in MARKERS)), None
-    )
+    root = next((place for place in (folder, *folder.parents) if any((place / mark).exists() for mark in MARKERS)), None)
     if root is None or root == Path.home() or root == root.parent:
         root = cwd if folder.is_relative_to(cwd) else folder
     name = None

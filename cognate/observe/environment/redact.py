@@ -14,9 +14,7 @@ NAMES = frozenset({
     "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "RANK", "LOCAL_RANK",
     "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PATH", "XDG_CACHE_HOME", "TMPDIR",
 })  # fmt: skip
-SECRET_NAME = re.compile(
-    r"(?i)(^|_)(token|key|secret|passw(or)?d|pwd|credentials?|auth|cookie|session|private)(_|$)|apikey"
-)
+SECRET_NAME = re.compile(r"(?i)(^|_)(token|key|secret|passw(or)?d|pwd|credentials?|auth|cookie|session|private)(_|$)|apikey")
 SECRET_SHAPE = re.compile(
     r"hf_[A-Za-z0-9]{10,}|sk-[A-Za-z0-9_-]{10,}|gh[pousr]_[A-Za-z0-9]{10,}|github_pat_\w{10,}|AKIA[0-9A-Z]{12,}"
     r"|xox[abprs]-[\w-]{8,}|eyJ[\w-]{8,}\.[\w-]{8,}"

@@ -243,20 +243,14 @@ class Rows:
     def _with_importers(self, rows: list[ImportTrace]) -> list[ImportTrace]:
         """Say who else imports each contested name; add names that only installed code imports."""
         contested = {
-            row["module"].partition(".")[0]
-            for row in rows
-            if row.get("losers") and _hides(row) and not row.get("wants")
+            row["module"].partition(".")[0] for row in rows if row.get("losers") and _hides(row) and not row.get("wants")
         }
         unseen = hidden(self._tracer, contested)
         if not contested and not unseen:
             return rows
         outside = [t.module for t in self._tracer.traced if not t.item.level and not self._ours(t)]
-        roots = [
-            Path(entry.path) for entry in self._tracer.path if entry.origin in SITE_ORIGINS or entry.origin == "stdlib"
-        ]
-        found = Importers(dict.fromkeys(outside), roots).of(
-            [*contested, *unseen], self._tracer.interpreter.stdlib_names
-        )
+        roots = [Path(entry.path) for entry in self._tracer.path if entry.origin in SITE_ORIGINS or entry.origin == "stdlib"]
+        found = Importers(dict.fromkeys(outside), roots).of([*contested, *unseen], self._tracer.interpreter.stdlib_names)
         for row in rows:
             users = found.get(row["module"].partition(".")[0])
             if users and row.get("losers"):

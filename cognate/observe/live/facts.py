@@ -74,7 +74,8 @@ def describe(tensor: Tensor) -> dict[str, Any]:
 def rows_kind(scores: Tensor, class_dim: int) -> str:
     """What the rows of `scores` along `class_dim` are: "probabilities", "log_probabilities" or "logits".
 
-    Rows that are ≥ 0 and sum to 1 within 1e-3 are probabilities (the bound of faults.md, loss-softmax-twice).
+    Rows that are ≥ 0 and sum to 1 within 1e-3 are probabilities (the bound of class loss-softmax-twice of the fault taxonomy,
+    docs/sources.md).
     """
     rows = scores.detach().movedim(class_dim, -1).reshape(-1, scores.shape[class_dim])[:MOST_ROWS].float()
     if rows.numel() == 0 or rows.shape[1] < 2:

@@ -6,6 +6,7 @@ head is proved to, not guessed to.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -23,9 +24,7 @@ REFOCUS = 12
 # Model files larger than this help nobody; a model with more parameters tensors is described by its first ones.
 MOST_PARAMETERS = 2000
 # Numbers and flags of a module that decide how it behaves in training.
-SETTINGS = (
-    "p inplace bias padding_idx num_embeddings embedding_dim in_features out_features eps momentum batch_first dim"
-)
+SETTINGS = "p inplace bias padding_idx num_embeddings embedding_dim in_features out_features eps momentum batch_first dim"
 
 
 class Identity:
@@ -46,6 +45,12 @@ class Identity:
         inner = {id(part) for top in tops for part in top.modules() if part is not top}
         outer = [top for top in tops if id(top) not in inner]
         return sorted(outer, key=lambda module: _number(self.recorder.label(module, "model")))
+
+    def parameter_names(self) -> dict[int, str]:
+        """Every parameter's dotted name by id, under its root's class where there are several roots."""
+        roots = [root for root in self.roots() if any(True for _ in root.parameters())]
+        prefixes = [f"{type(root).__name__}." if len(roots) > 1 else "" for root in roots]
+        return {id(p): prefix + name for root, prefix in zip(roots, prefixes, strict=True) for name, p in root.named_parameters()}
 
     def name_modules(self) -> None:
         """Give every module its dotted name, prefixed by the root's label only where there are several roots."""
@@ -70,8 +75,10 @@ class Identity:
                 record["owned_at"] = self.recorder.step
         if self.recorder.step >= self.next_write or self.recorder.step in self.recorder.refocused:
             # Often enough that a model which the script lets go of before the end is known as it was at the end.
-            self.next_write = max(self.recorder.step + 1, int(self.recorder.step * 1.2))
+            begun = time.perf_counter()
             self.write()
+            dear = time.perf_counter() - begun > 0.002 * (begun - self.recorder.started)
+            self.next_write = max(self.recorder.step + 2, int(self.recorder.step * (2.0 if dear else 1.2)))
 
     def _note(self, parameter: Tensor, look: bool = True) -> dict[str, Any]:
         record = self.known.get(parameter)
@@ -86,6 +93,8 @@ class Identity:
             return record
         record["windows"] += 1
         gradient = parameter.grad
+        if record["grad"] == "present":  # the best status there is: no need to read the gradient again
+            return record
         if gradient is None:
             status = "none"
         elif gradient.is_sparse:
@@ -195,9 +204,7 @@ class Identity:
         groups = []
         for group in optimizer.param_groups:
             plain = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
-            groups.append(
-                plain | {"tensors": len(group["params"]), "numel": sum(facts.numel(p) for p in group["params"])}
-            )
+            groups.append(plain | {"tensors": len(group["params"]), "numel": sum(facts.numel(p) for p in group["params"])})
         return {
             "label": label,
             "cls": type(optimizer).__name__,

@@ -76,7 +76,7 @@ def _join(
             tracing.end()
         if tracing.windows and recorder.step >= tracing.windows[0] and grad:
             identity.name_modules()
-            names = {id(p): n for top in identity.roots() for n, p in top.named_parameters()}
+            names = identity.parameter_names()
             tracing.begin(root, args, kwargs, names, grad)
 
     def backward(root: torch.Tensor) -> None:
@@ -117,8 +117,6 @@ def _warned(recorder: Recorder) -> Any:
         if text not in seen and len(seen) < MOST_WARNINGS:
             seen.add(text)
             site = recorder.sites.first_party(filename)
-            recorder.event(
-                "warning", {"file": site, "line": line} if site else None, category=category.__name__, text=text
-            )
+            recorder.event("warning", {"file": site, "line": line} if site else None, category=category.__name__, text=text)
 
     return note

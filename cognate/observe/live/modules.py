@@ -39,9 +39,7 @@ class Modules:
         self.forwards = {True: 0, False: 0}
         self.activations: dict[str, dict[str, Any]] = {}
         self.names: dict[int, str] = {}
-        self.on_root_enter: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None] = lambda module, args, kwargs: (
-            None
-        )
+        self.on_root_enter: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None] = lambda module, args, kwargs: None
         self.on_root_exit: Callable[[nn.Module, tuple[Any, ...], dict[str, Any], Any], None] = (
             lambda module, args, kwargs, output: None
         )

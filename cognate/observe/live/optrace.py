@@ -56,9 +56,7 @@ POSITIONAL = {
 class OpTrace(TorchFunctionMode):
     """The mode that is pushed for one window."""
 
-    def __init__(
-        self, recorder: Recorder, modules: Modules, parameters: dict[int, str], inputs: dict[int, str]
-    ) -> None:
+    def __init__(self, recorder: Recorder, modules: Modules, parameters: dict[int, str], inputs: dict[int, str]) -> None:
         super().__init__()
         self.recorder, self.modules = recorder, modules
         self.parameters, self.inputs = parameters, inputs
@@ -90,9 +88,7 @@ class OpTrace(TorchFunctionMode):
                 node[key] = names
         node["shapes"] = [list(t.shape) for t in given[:3]]
         node["ig"] = any(t.requires_grad for t in given)
-        outputs = (
-            [result] if isinstance(result, Tensor) else _tensors(result) if isinstance(result, (tuple, list)) else []
-        )
+        outputs = [result] if isinstance(result, Tensor) else _tensors(result) if isinstance(result, (tuple, list)) else []
         if name == "__setitem__":
             outputs = [args[0]]
         for out in outputs:

@@ -25,6 +25,9 @@ from cognate.observe.live.sites import Sites
 
 # The first windows are always close: this is where most faults show, and what probes and identities need.
 FIRST_CLOSE = 16
+# Where looking closely is dear against the step (a large model on few cores), only the very first windows are close.
+ALWAYS_CLOSE = 5
+FIRST_SHARE = 0.02
 # A run whose windows cost less than this in all may look at every fifth one whatever the share is: tiny models step in
 # less time than it takes to read their gradients.
 FREE_SECONDS = 0.15
@@ -146,7 +149,8 @@ class Recorder:
         cheap = self.spent < self.budget * (now - self.first_step_at)
         tiny = self.spent < FREE_SECONDS and self.step % 5 == 0
         due = self.step >= self.next_close
-        self.close = self.step < FIRST_CLOSE or cheap or tiny or due or self.step in self.must_look
+        first = self.step < ALWAYS_CLOSE or (self.step < FIRST_CLOSE and self.spent < FIRST_SHARE * (now - self.started))
+        self.close = first or cheap or tiny or due or self.step in self.must_look
         if due:
             self.next_close = int(self.next_close * 1.5)
         self.deep = self.close and self.step >= self.next_deep
@@ -177,9 +181,7 @@ class Recorder:
     def failed(self, where: str, error: BaseException) -> None:
         """Note that we failed; the first time, say so in one line on stderr."""
         if not self.errors:
-            text = (
-                f"cognate: part of the observation failed and was left out ({where}: {type(error).__name__}: {error})"
-            )
+            text = f"cognate: part of the observation failed and was left out ({where}: {type(error).__name__}: {error})"
             sys.stderr.write(text.replace("\n", " ") + "\n")
         if len(self.errors) < 50:
             self.errors.append(f"{where}: {type(error).__name__}: {error}")

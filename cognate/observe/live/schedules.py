@@ -13,9 +13,7 @@ from cognate.observe.live.patch import wrap
 from cognate.observe.live.recorder import Recorder, guarded
 
 # The numbers that say how long a schedule is meant to last, by the names torch gives them.
-HORIZON = (
-    "T_max T_0 T_mult total_steps total_iters step_size step_size_up gamma milestones max_lr eta_min factor patience"
-)
+HORIZON = "T_max T_0 T_mult total_steps total_iters step_size step_size_up gamma milestones max_lr eta_min factor patience"
 
 
 class Schedules:

@@ -47,9 +47,7 @@ def import_run(path: Path, case: Path) -> None:
     found = recognise(path)
     if found is None:
         known = ", ".join(reader.FORMAT for reader in readers())
-        raise CaseError(
-            f"{path} is no log that Cognate can read (it knows: {known}); record the run with `cognate run`."
-        )
+        raise CaseError(f"{path} is no log that Cognate can read (it knows: {known}); record the run with `cognate run`.")
     reader, file = found
     run: ForeignRun = reader.read(file)
     _write(run, file, case)

@@ -62,11 +62,7 @@ def _batch_size(replay: Replay) -> int:
     rows = target.shape[0] if target.dim() else 0
     ambiguous = inputs[0].dim() > 1 and inputs[0].shape[1] == size
     if rows != size and (rows == 0 or rows % size != 0 or (inputs[0].dim() > 1 and rows % inputs[0].shape[1] == 0)):
-        flat = (
-            inputs[0].dim() > 1
-            and rows == size * inputs[0].shape[1]
-            and replay.view_name.startswith(("rows", "shifted"))
-        )
+        flat = inputs[0].dim() > 1 and rows == size * inputs[0].shape[1] and replay.view_name.startswith(("rows", "shifted"))
         if not flat:
             raise NotRun("the targets do not tell which dimension is the batch")
     if ambiguous:

@@ -96,7 +96,7 @@ class ProbeSession:
 
     def _run(self, probe: Probe, replay: Replay) -> None:
         name = probe.__name__
-        begun = time.perf_counter()
+        begun = time.process_time()
         row: dict[str, Any] = {"probe": name, "step": self.recorder.step + 1, "seed": SEED}
         row["module"] = type(replay.snapshot.module).__name__
         try:
@@ -112,7 +112,7 @@ class ProbeSession:
             self.reasons[name] = f"it failed on this model ({type(error).__name__}: {str(error)[:200]})"
             return
         finally:
-            row["seconds"] = round(time.perf_counter() - begun, 4)
+            row["seconds"] = round(time.process_time() - begun, 4)
             self.recorder.probe_spent += row["seconds"]
         self.recorder.add("probes", row)
 
@@ -123,9 +123,7 @@ class ProbeSession:
             if name in self.done:
                 continue
             reason = "probes were turned off" if off else self.reasons.get(name) or self._never_due(probe)
-            self.recorder.add(
-                "probes", {"probe": name, "step": self.recorder.step, "status": "not_run", "reason": reason}
-            )
+            self.recorder.add("probes", {"probe": name, "step": self.recorder.step, "status": "not_run", "reason": reason})
 
     def _never_due(self, probe: Probe) -> str:
         if probe in ONCE_LATE and self.done:
@@ -167,9 +165,7 @@ def undisturbed(modules: Modules, recorder: Recorder) -> Iterator[None]:
 def _silenced() -> list[tuple[Any, Any]]:
     """Stop what a copy's forward may print; returns the streams with the `write` to give back to them."""
     writers = []
-    for stream in {
-        id(s): s for s in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) if s is not None
-    }.values():
+    for stream in {id(s): s for s in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) if s is not None}.values():
         try:
             write, stream.write = stream.write, len  # type: ignore[method-assign]
         except AttributeError:

@@ -30,9 +30,7 @@ def guard_of(node: ast.Try) -> Guard | None:
         caught = _caught(handler.type)
         if caught & CATCHES_IMPORT_ERROR:
             does, sets = _does(handler)
-            return Guard(
-                node.lineno, tuple(sorted(caught)), does, _message(handler), sets, node.end_lineno or node.lineno
-            )
+            return Guard(node.lineno, tuple(sorted(caught)), does, _message(handler), sets, node.end_lineno or node.lineno)
     return None
 
 

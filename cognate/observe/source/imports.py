@@ -82,9 +82,7 @@ class _Scanner:
         self.result = Scan()
         self.evaluator = Evaluator(file, cwd)
         self.edits = EditReader(file, self.evaluator)
-        self.functions = {
-            node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        }
+        self.functions = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
         self.called: set[str] = set()
         self.block(tree.body, _Context())
         self.result.deferred = [

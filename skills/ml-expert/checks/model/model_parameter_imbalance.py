@@ -22,7 +22,8 @@ def _model(embedding: int) -> dict:
     kind=Kind.PRACTICE,
     needs={"model"},
     sources={
-        "share": "our calibration: GPT-2 small holds 31 % in its embeddings, our phase1 preset 52 %; at 95 % the rest is a detail",
+        "share": "our calibration: GPT-2 small holds 31 % in its embeddings, our phase1 preset 52 %; at 95 % the rest is a "
+        "detail",
         "least": "our calibration: in a model under 100,000 parameters the split says nothing",
     },
     fires=Example(model=_model(9_600_000)),
@@ -55,7 +56,9 @@ def model_parameter_imbalance(case: Case, *, share: float = 0.95, least: int = 1
         yield Finding(
             title=f"{groups[part] / total:.1%} of the {total:,} parameters sit in {part}",
             proof=Proof.MEASUREMENT,
-            evidence=(Evidence("parameters by part, tied weights counted once", parts, f"no part above {share:.0%}", "model.json"),),
+            evidence=(
+                Evidence("parameters by part, tied weights counted once", parts, f"no part above {share:.0%}", "model.json"),
+            ),
             location=Location(module=part),
             fix=Fix("Tie the head to the embedding, shrink the vocabulary, or widen the rest of the model.", risk="medium"),
         )

@@ -19,8 +19,8 @@ from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Pr
 def repro_seed_missing(case: Case) -> Iterator[Said]:
     """No seed is set, so no run can be repeated: initial weights, order of data and dropout differ each time.
 
-    A difference between two runs then may be the change or the chance. Seed torch once at the start (and random and numpy where they
-    are used); several seeds on purpose are better still.
+    A difference between two runs then may be the change or the chance. Seed torch once at the start (and random and numpy
+    where they are used); several seeds on purpose are better still.
     """
     seeds = case.info.get("seeds", [])
     libraries = sorted({str(s.get("library")) for s in seeds})

@@ -29,7 +29,8 @@ def _trace(true: float) -> list[dict]:
     needs={"trace"},
     explains={"act-steps-constant"},
     sources={
-        "share": "faults.md act-halt-collapse-min: the 95th percentile at the minimum (our proposal there); 90 % for one batch's noise",
+        "share": "taxonomy, act-halt-collapse-min: the 95th percentile at the minimum (our proposal there); 90 % for one "
+        "batch's noise",
         "settled": "our calibration: an untrained head says nothing about what the cost does to it",
     },
     fires=Example(trace=_trace(1.0)),
@@ -56,7 +57,8 @@ def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) 
         if not line or last < settled or len(asked) < 2 or asked[0] < share:
             continue
         yield Finding(
-            title=f"halting collapses: the condition at {where(nodes[0]['site'])} holds for {asked[0]:.0%} of the tokens at the first step, so "
+            title=f"halting collapses: the condition at {where(nodes[0]['site'])} holds for {asked[0]:.0%} of the tokens "
+            f"at the first step, so "
             "nearly all tokens halt at the minimum number of steps",
             proof=Proof.MEASUREMENT,
             evidence=(

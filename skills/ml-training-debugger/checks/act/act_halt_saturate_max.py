@@ -31,7 +31,8 @@ def _trace(true: float) -> list[dict]:
     explains={"act-steps-constant"},
     core=True,
     sources={
-        "share": "faults.md act-halt-saturate-max: over 95 % at the maximum (our proposal there); here no token halts early at all",
+        "share": "taxonomy, act-halt-saturate-max: over 95 % at the maximum (our proposal there); here no token halts "
+        "early at all",
     },
     fires=Example(trace=_trace(0.0)),
     quiet=Example(trace=_trace(0.3)),
@@ -61,11 +62,17 @@ def act_halt_saturate_max(case: Case, *, share: float = 0.0) -> Iterator[Said]:
         steps = [s for n, s in printed_metrics(case).items() if "step" in n and s.values]
         extra = tuple(Evidence(f"printed {s.name}", s.values[-1], "varies") for s in steps[:2])
         yield Finding(
-            title=f"halting never happens: the condition at {where(nodes[0]['site'])} is never true, so every token always runs to the "
+            title=f"halting never happens: the condition at {where(nodes[0]['site'])} is never true, so every token always "
+            f"runs to the "
             "maximum step",
             proof=Proof.MEASUREMENT,
             evidence=(
-                Evidence("share of tokens that meet the halting condition at any step", 0.0, "above 0", f"trace, steps {sorted(windows)}"),
+                Evidence(
+                    "share of tokens that meet the halting condition at any step",
+                    0.0,
+                    "above 0",
+                    f"trace, steps {sorted(windows)}",
+                ),
                 Evidence("times the condition was evaluated", len(nodes)),
                 *extra,
             ),

@@ -29,17 +29,24 @@ def _parts(grad: str) -> dict:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"model"},
-    explains={"grad-none-or-zero-param", "act-halt-saturate-max", "act-halt-collapse-min", "act-steps-constant", "grad-graph-broken"},
+    explains={
+        "grad-none-or-zero-param",
+        "act-halt-saturate-max",
+        "act-halt-collapse-min",
+        "act-steps-constant",
+        "grad-graph-broken",
+    },
     core=True,
-    sources={"least": "faults.md section 7: look again after two effective steps"},
+    sources={"least": "known trap, step-0 artefacts: look again after two effective steps"},
     fires=Example(**_parts("none")),
     quiet=Example(**_parts("present")),
 )
 def act_halting_head_no_grad(case: Case, *, least: int = 3) -> Iterator[Said]:
     """The halting head gets no gradient: its output is only compared or counted, which is not differentiable.
 
-    A number of steps obtained by threshold, argmax or count has no derivative, so a ponder cost made of it teaches nothing. The head
-    stays at initialisation and the depth never adapts to the input. The loss must contain the halting probabilities themselves.
+    A number of steps obtained by threshold, argmax or count has no derivative, so a ponder cost made of it teaches nothing.
+    The head stays at initialisation and the depth never adapts to the input. The loss must contain the halting probabilities
+    themselves.
     """
     graphs = flows(case)
     known = {name for graph in graphs for name in halting_parameters(graph)}
@@ -53,8 +60,10 @@ def act_halting_head_no_grad(case: Case, *, least: int = 3) -> Iterator[Said]:
         yield Clear(f"the halting head ({short(sorted(names))}) receives a gradient")
         return
     node, entry = _cut(graphs, dead)
-    how = f"its output only passes through `{node['op']}` at {where(node.get('site'))}, which is not differentiable" if node else (
-        "its output never reaches the loss"
+    how = (
+        f"its output only passes through `{node['op']}` at {where(node.get('site'))}, which is not differentiable"
+        if node
+        else ("its output never reaches the loss")
     )
     by = "name and structure" if set(dead) & known else "name"
     yield Finding(

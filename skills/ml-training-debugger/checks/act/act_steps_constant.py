@@ -9,7 +9,10 @@ _WORDS = ("step", "ponder", "halt", "depth", "act")
 
 
 def _events(std: float) -> list[dict]:
-    return [{"kind": "print", "stream": "stdout", "step": 100 * i, "text": f"it {i}00 loss 0.5 steps mean 8.0 std {std}"} for i in range(6)]
+    return [
+        {"kind": "print", "stream": "stdout", "step": 100 * i, "text": f"it {i}00 loss 0.5 steps mean 8.0 std {std}"}
+        for i in range(6)
+    ]
 
 
 @rule(
@@ -30,9 +33,7 @@ def act_steps_constant(case: Case, *, least: int = 3) -> Iterator[Said]:
     series = printed_metrics(case)
     counted = any(word in name for name in series for word in _WORDS)
     spreads = [
-        s
-        for name, s in series.items()
-        if counted and ("std" in name or "var" in name.split("_")) and len(s.values) >= least
+        s for name, s in series.items() if counted and ("std" in name or "var" in name.split("_")) and len(s.values) >= least
     ]
     if not spreads:
         yield Skip("the script prints no spread of the number of steps", "print the mean and standard deviation of the steps")
@@ -42,7 +43,8 @@ def act_steps_constant(case: Case, *, least: int = 3) -> Iterator[Said]:
         yield Clear("the printed spread of the number of steps is above zero")
         return
     yield Finding(
-        title=f"the number of halting steps has zero variance in all {len(zero[0].values)} printed values: halting does not adapt",
+        title=f"the number of halting steps has zero variance in all {len(zero[0].values)} printed values: halting does "
+        f"not adapt",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence(f"printed {zero[0].name}", zero[0].values[:8], "above 0", "stdout"),),
         onset_step=0,

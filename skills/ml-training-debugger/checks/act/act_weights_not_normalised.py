@@ -28,15 +28,15 @@ def _trace(low: float) -> list[dict]:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"trace"},
-    sources={"tolerance": "faults.md act-weights-not-normalised: 1e-3; ten times that for half precision"},
+    sources={"tolerance": "taxonomy, act-weights-not-normalised: 1e-3; ten times that for half precision"},
     fires=Example(trace=_trace(0.4)),
     quiet=Example(trace=_trace(1.0)),
 )
 def act_weights_not_normalised(case: Case, *, tolerance: float = 0.01) -> Iterator[Said]:
     """Halting weights do not sum to one: the remainder is missing, so part of the probability mass is in no step.
 
-    Losses or states are mixed over steps by halting probabilities. Where the last step does not take what is left (1 minus the sum
-    of the others), the mixture shrinks, and never halting becomes the cheapest answer to any loss.
+    Losses or states are mixed over steps by halting probabilities. Where the last step does not take what is left (1 minus the
+    sum of the others), the mixture shrinks, and never halting becomes the cheapest answer to any loss.
     """
     looked = False
     for graph in flows(case):
@@ -57,13 +57,24 @@ def act_weights_not_normalised(case: Case, *, tolerance: float = 0.01) -> Iterat
                 continue
             site = node.get("site") or reduction.get("site")
             yield Finding(
-                title=f"halting weights do not sum to one: at {where(site)} they sum to {low:.3g}–{high:.3g} over the steps, the remainder "
+                title=f"halting weights do not sum to one: at {where(site)} they sum to {low:.3g}–{high:.3g} over the "
+                f"steps, the remainder "
                 "of the probability is in no step",
                 proof=Proof.MEASUREMENT,
-                evidence=(Evidence("sum of the halting weights over the steps, smallest and largest", [low, high], "1", f"trace, step {node['w']}"),),
+                evidence=(
+                    Evidence(
+                        "sum of the halting weights over the steps, smallest and largest",
+                        [low, high],
+                        "1",
+                        f"trace, step {node['w']}",
+                    ),
+                ),
                 location=Location.of(site),
                 onset_step=int(node["w"]),
-                fix=Fix("Give the last step the remainder: its weight is 1 minus the sum of the others (its halting probability is 1)."),
+                fix=Fix(
+                    "Give the last step the remainder: its weight is 1 minus the sum of the others (its halting "
+                    "probability is 1)."
+                ),
             )
             return
     if looked:
@@ -92,6 +103,17 @@ def _from_head(graph: Flow, start: int, heads: set[str]) -> bool:
         source = graph.nodes[index]
         if heads & set(source.get("p", ())):
             return True
-        if source["op"] in RESHAPES or source["op"] in ("sigmoid", "stack", "cat", "mul", "rsub", "sub", "cumprod", "clamp", "add", "ones_like"):
+        if source["op"] in RESHAPES or source["op"] in (
+            "sigmoid",
+            "stack",
+            "cat",
+            "mul",
+            "rsub",
+            "sub",
+            "cumprod",
+            "clamp",
+            "add",
+            "ones_like",
+        ):
             waiting.extend(source.get("in", ()))
     return False

@@ -27,7 +27,7 @@ def _calls(coefficient: float) -> list[dict]:
     quiet=Example(events=_calls(0.3), info={"integrity": {"steps_seen": 101}}),
 )
 def code_unused_loss_term(case: Case, *, reach: float = 0.5) -> Iterator[Said]:
-    """A loss term is multiplied by zero: it is computed and added, but its coefficient in the objective is 0, so it has no effect.
+    """A loss term has no effect: it is multiplied by zero, or computed and never added to what is differentiated.
 
     Read off when backward reaches the term. Usual places: a weight list whose first entries are zero, integer division of an
     annealing ratio, a flag that switches the term off. A term that is annealed in later is left alone.
@@ -54,10 +54,13 @@ def code_unused_loss_term(case: Case, *, reach: float = 0.5) -> Iterator[Said]:
             if line and len(rows) >= 4 and all(r["coefficient"] == 0.0 for r in rows) and max(steps) >= reach * total:
                 which = f" (number {lane + 1} of {len(lanes)} computed there)" if len(lanes) > 1 else ""
                 yield Finding(
-                    title=f"the {rows[0]['fn']} term at {where(rows[0]['site'])}{which} is multiplied by zero: it has no effect on training",
+                    title=f"the {rows[0]['fn']} term at {where(rows[0]['site'])}{which} is multiplied by zero: it has no "
+                    f"effect on training",
                     proof=Proof.MEASUREMENT,
                     evidence=(
-                        Evidence("coefficient in what is differentiated", 0.0, "not 0", f"events.jsonl, steps {steps[0]}–{steps[-1]}"),
+                        Evidence(
+                            "coefficient in what is differentiated", 0.0, "not 0", f"events.jsonl, steps {steps[0]}–{steps[-1]}"
+                        ),
                     ),
                     location=Location.of(rows[0]["site"]),
                     onset_step=steps[0],
@@ -83,7 +86,8 @@ def _never_added(case: Case) -> Finding | None:
         return None
     site = commonest_site(idle)
     return Finding(
-        title=f"the {idle[0]['fn']} term at {where(site)} is computed but never added to the loss that is differentiated: {short(dead)} get no "
+        title=f"the {idle[0]['fn']} term at {where(site)} is computed but never added to the loss that is differentiated: "
+        f"{short(dead)} get no "
         "gradient",
         proof=Proof.MEASUREMENT,
         evidence=(

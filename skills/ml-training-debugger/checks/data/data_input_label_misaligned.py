@@ -25,7 +25,7 @@ def _parts(shifted: float) -> dict:
     needs={"probe.input_dependence", "probe.overfit_batch"},
     explains={"loss-not-decreasing", "eval-overfit"},
     sources={
-        "gap": "faults.md: relative gap below 1 % (our proposal there); 2 % for the noise of one batch",
+        "gap": "taxonomy: relative gap below 1 % (our proposal there); 2 % for the noise of one batch",
         "learned": "Karpathy's recipe: a model that learns one batch by heart can fit; half of the loss in 60 steps shows it",
         "steps": "our calibration: before a hundred steps many healthy models have not begun to use their input",
         "moved": "our calibration: weights that have travelled less than a tenth of their size have not been trained yet",
@@ -60,7 +60,9 @@ def data_input_label_misaligned(
     # A model that used its input at any time has labels that fit it.
     blind = min(gaps) < gap and max(gaps) < 3 * gap and level > 0.95 * baseline and abs(level) < 2.0 * abs(baseline)
     if not (blind and able and travelled(case) > moved):
-        yield Clear(f"loss {number(result['real'])} on the real batch, {number(result['shifted'])} with its samples dealt to other labels")
+        yield Clear(
+            f"loss {number(result['real'])} on the real batch, {number(result['shifted'])} with its samples dealt to other labels"
+        )
         return
     yield Finding(
         title="inputs and labels are misaligned: the model reaches the same loss when inputs are paired with the wrong labels "
@@ -73,8 +75,15 @@ def data_input_label_misaligned(
                 "far apart",
                 f"step {late[-1]['step']}",
             ),
-            Evidence("training loss / input-free baseline (label entropy or target variance)", [level, baseline], "well below it"),
-            Evidence("one batch, learned by heart on a copy", f"{number(overfit['first'])} → {number(overfit['last'])}", "falls", "probe"),
+            Evidence(
+                "training loss / input-free baseline (label entropy or target variance)", [level, baseline], "well below it"
+            ),
+            Evidence(
+                "one batch, learned by heart on a copy",
+                f"{number(overfit['first'])} → {number(overfit['last'])}",
+                "falls",
+                "probe",
+            ),
         ),
         onset_step=0,
         fix=Fix("Check that one permutation or index is applied to inputs and labels alike; print a few pairs and look at them."),

@@ -22,7 +22,8 @@ def _calls(share: float) -> list[dict]:
     needs={"events.loss_call"},
     explains={"loss-not-decreasing"},
     sources={
-        "share": "faults.md data-pad-in-loss: above 1 % of the targets; 10 % leaves room for one end-of-text per row where pad = eos",
+        "share": "taxonomy, data-pad-in-loss: above 1 % of the targets; 10 % leaves room for one end-of-text per row where "
+        "pad = eos",
     },
     fires=Example(events=_calls(0.4)),
     quiet=Example(events=_calls(0.0)),
@@ -49,10 +50,19 @@ def data_pad_in_loss(case: Case, *, share: float = 0.10) -> Iterator[Said]:
     pad = facts[0]["target"]
     lost = median(f.get("ignored_real", 0.0) for f in facts)
     # Rows of one length that end in a filler which the model is meant to produce look the same; code that pads says so.
-    named = any(isinstance(n, (ast.Name, ast.arg, ast.keyword, ast.Attribute)) and "pad" in _name(n) for t in case.trees.values() for n in ast.walk(t))
+    named = any(
+        isinstance(n, (ast.Name, ast.arg, ast.keyword, ast.Attribute)) and "pad" in _name(n)
+        for t in case.trees.values()
+        for n in ast.walk(t)
+    )
     yield Finding(
-        title=f"padding counts in the loss at {where(site)}: {level:.0%} of the targets that count are the padding label {pad}, which "
-        + ("ignore_index does not cover (a mismatch: it ignores a real label instead)" if lost > 0.01 else "ignore_index does not cover"),
+        title=f"padding counts in the loss at {where(site)}: {level:.0%} of the targets that count are the padding label "
+        f"{pad}, which "
+        + (
+            "ignore_index does not cover (a mismatch: it ignores a real label instead)"
+            if lost > 0.01
+            else "ignore_index does not cover"
+        ),
         proof=Proof.MEASUREMENT,
         severity=None if named or not case.trees else Severity.INFO,
         evidence=(

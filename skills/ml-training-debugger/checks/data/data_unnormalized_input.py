@@ -20,12 +20,14 @@ def _events(scale: float) -> list[dict]:
     kind=Kind.CAUSE,
     needs={"events.forward", "model"},
     explains={
-        "loss-not-decreasing", "loss-diverging", "model-dead-relu", "model-saturated-activation", "opt-lr-too-high", "grad-exploding",
+        "loss-not-decreasing", "loss-diverging", "model-dead-relu", "model-saturated-activation", "opt-lr-too-high",
+        "grad-exploding",
         "model-init-loss-off", "loss-nonfinite", "data-input-label-misaligned", "opt-lr-too-low",
     },
     core=True,
     sources={
-        "scale": "initialisations assume unit variance (Glorot & Bengio 2010); ten times that is beyond every common pre-processing",
+        "scale": "initialisations assume unit variance (Glorot & Bengio 2010); ten times that is beyond every common "
+            "pre-processing",
     },
     fires=Example(events=_events(80.0), model={"roots": [{"modules": [{"name": "0", "cls": "Linear"}]}]}),
     quiet=Example(events=_events(1.0), model={"roots": [{"modules": [{"name": "0", "cls": "Linear"}]}]}),
@@ -47,7 +49,7 @@ def data_unnormalized_input(case: Case, *, scale: float = 10.0) -> Iterator[Said
         return
     first = looked[0]["inputs"][0]
     losses = loss_series(case)
-    bad = losses is not None and _stuck([v for v in losses.values])
+    bad = losses is not None and _stuck(list(losses.values))
     yield Finding(
         title=f"the input is not normalised: its values range from {number(first['min'])} to {number(first['max'])} "
         f"(standard deviation {number(first['std'])}) at {where(looked[0].get('site'))}",

@@ -33,9 +33,7 @@ _ROW = {
     core=True,
     fires=Example(environment={"cwd": "/work", "imports": [_ROW]}),
     # A guarded optional import with a working fallback.
-    quiet=Example(
-        environment={"cwd": "/work", "imports": [{**_ROW, "guard": {"line": 1, "does": "fallback", "sets": []}}]}
-    ),
+    quiet=Example(environment={"cwd": "/work", "imports": [{**_ROW, "guard": {"line": 1, "does": "fallback", "sets": []}}]}),
 )
 def env_import_missing(case: Case) -> Iterator[Said]:
     """An import that the script needs is found nowhere on this interpreter's path: ModuleNotFoundError.
@@ -75,9 +73,7 @@ def env_import_missing(case: Case) -> Iterator[Said]:
 
 def _caught_above(rows: list[ImportTrace], row: ImportTrace) -> bool:
     """Whether only guarded imports of other files lead here, so that the script goes on without it."""
-    leading = [
-        other for other in rows if any((b["file"], b["line"]) == (row["file"], row["line"]) for b in _chain(other))
-    ]
+    leading = [other for other in rows if any((b["file"], b["line"]) == (row["file"], row["line"]) for b in _chain(other))]
     return bool(leading) and not any(fails_aloud(other) for other in leading)
 
 
@@ -116,9 +112,7 @@ def _relative(case: Case, row: ImportTrace, name: str) -> tuple[str, tuple[Evide
     return title, (), Fix(f"Run it as a module of its package: `{command}`.", (), (command,))
 
 
-def _off_path(
-    case: Case, row: ImportTrace, missing: str, project: dict[str, str]
-) -> tuple[str, tuple[Evidence, ...], Fix]:
+def _off_path(case: Case, row: ImportTrace, missing: str, project: dict[str, str]) -> tuple[str, tuple[Evidence, ...], Fix]:
     first = next(iter(case.environment.get("path", [])), None)
     on_path = first["path"] if first else "another folder"
     title = (

@@ -122,9 +122,7 @@ def _evidence(case: Case, name: str, row: ImportTrace) -> tuple[Evidence, ...]:
     then = row.get("counterfactual", {}).get("then")
     if then:
         version = f", version {then['version']}" if then.get("version") else ""
-        lines.append(
-            Evidence(f"without {shown(case, winner['file'])}, {name} resolves to", f"{module_file(then)}{version}")
-        )
+        lines.append(Evidence(f"without {shown(case, winner['file'])}, {name} resolves to", f"{module_file(then)}{version}"))
     message = row.get("guard", {}).get("message")
     if message:
         lines.append(Evidence("the handler says instead", message, source=f"line {row['guard']['line']}"))

@@ -37,9 +37,7 @@ _OTHER = {
     subjects={"run", "script"},
     fires=Example(environment={"cwd": "/work", "imports": [{**_ROW, "elsewhere": [_OTHER]}]}),
     # Another interpreter lies beside the script, but nothing is missing in this one.
-    quiet=Example(
-        environment={"cwd": "/work", "imports": [{**_ROW, "status": "found", "winner": {"owner": "installed"}}]}
-    ),
+    quiet=Example(environment={"cwd": "/work", "imports": [{**_ROW, "status": "found", "winner": {"owner": "installed"}}]}),
 )
 def env_wrong_interpreter(case: Case) -> Iterator[Said]:
     """The script is run by another Python than the one its packages are installed in.

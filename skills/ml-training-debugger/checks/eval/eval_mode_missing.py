@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.source import called, function_at
@@ -12,10 +13,20 @@ from cognate.rules.training import commonest_site, evaluations, share, where
 def _events(training: bool) -> list[dict]:
     rows = []
     for step in range(0, 60, 5):
-        base = {"kind": "forward", "step": step, "n": 10 * step, "object": "model#0 Net", "mode_dependent": 2, "site": {"file": "t.py", "line": 4}}
+        base = {
+            "kind": "forward",
+            "step": step,
+            "n": 10 * step,
+            "object": "model#0 Net",
+            "mode_dependent": 2,
+            "site": {"file": "t.py", "line": 4},
+        }
         rows.append(base | {"grad": True, "training": True})
         if step % 20 == 0:
-            rows += [base | {"grad": False, "training": training, "n": 10 * step + i, "site": {"file": "t.py", "line": 50}} for i in (1, 2, 3)]
+            rows += [
+                base | {"grad": False, "training": training, "n": 10 * step + i, "site": {"file": "t.py", "line": 50}}
+                for i in (1, 2, 3)
+            ]
     return rows
 
 
@@ -37,7 +48,8 @@ def eval_mode_missing(case: Case, *, least: int = 2) -> Iterator[Said]:
     """model.eval() is missing: validation runs in training mode, with dropout active or batch statistics in use and updated.
 
     The reported validation loss is then too high and noisy, and batch normalisation learns from the validation data. Models
-    without dropout or batch normalisation do not care, and repeated stochastic passes over one input (Monte Carlo dropout) are meant.
+    without dropout or batch normalisation do not care, and repeated stochastic passes over one input (Monte Carlo dropout) are
+    meant.
     """
     forwards = [e for e in case.events("forward") if e.get("mode_dependent")]
     without = [e for e in evaluations(case) if e.get("mode_dependent")]
@@ -62,9 +74,14 @@ def eval_mode_missing(case: Case, *, least: int = 2) -> Iterator[Said]:
     gaps = [p["result"] for p in case.probe("mode_gap")]
     extra: tuple[Evidence, ...] = ()
     if gaps:
-        extra = (Evidence("loss of one batch, same weights: training mode / eval mode", [gaps[-1]["train"], gaps[-1]["eval"]], "", "probe"),)
+        extra = (
+            Evidence(
+                "loss of one batch, same weights: training mode / eval mode", [gaps[-1]["train"], gaps[-1]["eval"]], "", "probe"
+            ),
+        )
     yield Finding(
-        title=f"model.eval() is not called before validation{_in(place, site)}: the forward at {where(site)} runs in training mode, with dropout or batch "
+        title=f"model.eval() is not called before validation{_in(place, site)}: the forward at {where(site)} runs in "
+        f"training mode, with dropout or batch "
         "statistics active",
         proof=Proof.MEASUREMENT,
         evidence=(
@@ -93,5 +110,5 @@ def _in(place: dict | None, site: dict | None) -> str:
 def _same_input(events: list[dict]) -> bool:
     """Whether forwards come in groups over one and the same input, as Monte Carlo dropout does."""
     hashes = [tuple(t.get("hash") for t in e.get("inputs", ())) for e in events]
-    pairs = [a == b for a, b in zip(hashes, hashes[1:], strict=False) if a and b]
+    pairs = [a == b for a, b in pairwise(hashes) if a and b]
     return share(pairs) > 0.5 if pairs else False

@@ -18,7 +18,9 @@ def _probe(repeat: float) -> dict:
     severity=Severity.WARNING,
     kind=Kind.CAUSE,
     needs={"probe.determinism"},
-    sources={"delta": "faults.md eval-nondeterministic: atomics stay below 1e-5; a thousandth of the outputs' scale is no rounding"},
+    sources={
+        "delta": "taxonomy, eval-nondeterministic: atomics stay below 1e-5; a thousandth of the outputs' scale is no rounding"
+    },
     fires=Example(probes=[_probe(0.4)]),
     quiet=Example(probes=[_probe(0.0)]),
 )
@@ -35,17 +37,26 @@ def eval_nondeterministic(case: Case, *, delta: float = 1e-3) -> Iterator[Said]:
         yield Clear(f"two eval forwards of one batch are {number(found[-1]['result']['repeat'])} apart")
         return
     result = wrong[0]["result"]
-    functional = first_call(case, "dropout", where=lambda node: not any(k.arg == "training" for k in node.keywords) and len(node.args) < 3)
-    samples = first_call(case, "randn_like", "randn", "rand_like", "rand", "bernoulli", "multinomial", "rsample", "sample", "normal_")
+    functional = first_call(
+        case, "dropout", where=lambda node: not any(k.arg == "training" for k in node.keywords) and len(node.args) < 3
+    )
+    samples = first_call(
+        case, "randn_like", "randn", "rand_like", "rand", "bernoulli", "multinomial", "rsample", "sample", "normal_"
+    )
     if functional is None and samples is not None:
         yield Clear("the model samples noise in its forward by design (two eval forwards differ)")
         return
     yield Finding(
-        title=f"the same batch gives different outputs in eval mode ({number(result['repeat'])} apart): dropout or noise stays active in "
+        title=f"the same batch gives different outputs in eval mode ({number(result['repeat'])} apart): dropout or noise "
+        f"stays active in "
         "evaluation",
         proof=Proof.EXPERIMENT,
         severity=Severity.ERROR if functional else None,
-        evidence=(Evidence("difference between two eval forwards of one batch", result["repeat"], "0", f"probe, step {wrong[0]['step']}"),),
+        evidence=(
+            Evidence(
+                "difference between two eval forwards of one batch", result["repeat"], "0", f"probe, step {wrong[0]['step']}"
+            ),
+        ),
         location=Location.of(functional),
         onset_step=0,
         fix=Fix("Use nn.Dropout, or pass training=self.training to F.dropout."),

@@ -7,10 +7,21 @@ from cognate.rules.training import commonest_site, evaluations, where
 
 
 def _events(shared: int) -> list[dict]:
-    rows = [{"kind": "forward", "grad": True, "step": s, "n": 2 * s, "rows": list(range(100 * s, 100 * s + 32)), "object": "m",
-             "inputs": [{"dtype": "float32", "shape": [32, 8]}]} for s in range(20)]
-    held_out = list(range(0, shared)) + list(range(10_000, 10_064 - shared))
-    return [*rows, {"kind": "forward", "grad": False, "step": 20, "n": 99, "rows": held_out, "object": "m", "site": {"file": "t.py", "line": 9},
+    rows = [
+        {
+            "kind": "forward",
+            "grad": True,
+            "step": s,
+            "n": 2 * s,
+            "rows": list(range(100 * s, 100 * s + 32)),
+            "object": "m",
+            "inputs": [{"dtype": "float32", "shape": [32, 8]}],
+        }
+        for s in range(20)
+    ]
+    held_out = list(range(shared)) + list(range(10_000, 10_064 - shared))
+    return [*rows, {"kind": "forward", "grad": False, "step": 20, "n": 99, "rows": held_out, "object": "m",
+                    "site": {"file": "t.py", "line": 9},
                     "inputs": [{"dtype": "float32", "shape": [64, 8]}]}]  # fmt: skip
 
 
@@ -22,14 +33,14 @@ def _events(shared: int) -> list[dict]:
     needs={"events.forward"},
     explains={"eval-val-better-than-train"},
     sources={
-        "share": "faults.md eval-split-overlap: 0.1 % exact; 5 % leaves room for samples that are equal by chance",
+        "share": "taxonomy, eval-split-overlap: 0.1 % exact; 5 % leaves room for samples that are equal by chance",
         "distinct": "our calibration: where training samples themselves repeat, equality proves nothing",
     },
     fires=Example(events=_events(24)),
     quiet=Example(events=_events(0)),
 )
 def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9) -> Iterator[Said]:
-    """Validation and training data overlap: samples of the validation set were trained on, so its loss says nothing about new data.
+    """Validation and training data overlap: validation samples were trained on, so their loss says nothing about new data.
 
     Samples are compared by content. Usual places: a split after oversampling or augmentation, two random splits with different
     seeds, slices that overlap, the training loader passed to the evaluation. Evaluating on training data beside a clean split is
@@ -65,12 +76,16 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
     # Beside a clean set, one that overlaps is the training set itself, evaluated for comparison.
     dirty = lowest >= share and (floating or (wide and shares[key] > CHANCE * _by_chance(held, len(trained))))
     if not dirty:
-        yield Clear(f"{shares[min(shares, key=lambda k: shares[k])]:.1%} of the evaluation samples seen were among the training samples seen")
+        yield Clear(
+            f"{shares[min(shares, key=lambda k: shares[k])]:.1%} of the evaluation samples seen were among the training "
+            f"samples seen"
+        )
         return
     events = groups[key][1]
     site = commonest_site(events)
     yield Finding(
-        title=f"validation data overlap with training data: {shares[key]:.0%} of the samples evaluated at {where(site)} were trained on",
+        title=f"validation data overlap with training data: {shares[key]:.0%} of the samples evaluated at {where(site)} "
+        f"were trained on",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("evaluation samples equal to a training sample that was seen", f"{shares[key]:.1%}", "0 %", "events.jsonl"),
@@ -79,7 +94,9 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
         ),
         location=Location.of(site),
         onset_step=int(events[0]["step"]),
-        fix=Fix("Split once, before any augmentation or oversampling, by sample or group id, and assert that the parts are disjoint."),
+        fix=Fix(
+            "Split once, before any augmentation or oversampling, by sample or group id, and assert that the parts are disjoint."
+        ),
     )
 
 

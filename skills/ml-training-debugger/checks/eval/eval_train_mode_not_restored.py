@@ -10,7 +10,10 @@ def _events(restored: bool) -> list[dict]:
     base = {"kind": "forward", "grad": True, "object": "model#0 Net", "mode_dependent": 2, "site": {"file": "t.py", "line": 4}}
     rows = [base | {"step": s, "n": s, "training": s < 10 or restored} for s in range(20)]
     rows.append(base | {"step": 10, "n": 9.7, "grad": False, "training": False})
-    return [*rows, {"kind": "call", "name": "eval", "step": 10, "n": 9.5, "object": "model#0 Net", "site": {"file": "t.py", "line": 44}}]
+    return [
+        *rows,
+        {"kind": "call", "name": "eval", "step": 10, "n": 9.5, "object": "model#0 Net", "site": {"file": "t.py", "line": 44}},
+    ]
 
 
 @rule(
@@ -47,11 +50,17 @@ def eval_train_mode_not_restored(case: Case, *, least: int = 3) -> Iterator[Said
         if len(wrong) >= least and len(wrong) >= 0.5 * len(later):
             site = commonest_site(switched)
             yield Finding(
-                title=f"the model stays in eval mode after the evaluation at {where(site)}: model.train() is not called again, so "
+                title=f"the model stays in eval mode after the evaluation at {where(site)}: model.train() is not called "
+                f"again, so "
                 "dropout and batch statistics are off in training",
                 proof=Proof.MEASUREMENT,
                 evidence=(
-                    Evidence("training forwards in eval mode after the first evaluation", f"{len(wrong)} of {len(later)}", "0", "events.jsonl"),
+                    Evidence(
+                        "training forwards in eval mode after the first evaluation",
+                        f"{len(wrong)} of {len(later)}",
+                        "0",
+                        "events.jsonl",
+                    ),
                     Evidence("modules that behave differently in training", wrong[0]["mode_dependent"]),
                 ),
                 location=Location.of(site),

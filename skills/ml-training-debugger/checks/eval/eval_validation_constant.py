@@ -76,9 +76,7 @@ def eval_validation_constant(
             if told or (literal is not None and (is_loss or not saturated) and literal.validates):
                 yield _finding(case, curve, moving, literal)
             else:
-                yield Clear(
-                    f"{curve.title} stands at {shown(value)}, which a model that is stuck there explains as well"
-                )
+                yield Clear(f"{curve.title} stands at {shown(value)}, which a model that is stuck there explains as well")
 
 
 def _moves_beside(loss: Curve, curve: Curve, share: float) -> bool:
@@ -197,11 +195,7 @@ class _Finder(ast.NodeVisitor):
     def _take(self, node: ast.expr | None, name: str, returned: bool, test: ast.expr | None = None) -> None:
         if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in ("float", "torch.tensor"):
             node = node.args[0]
-        if (
-            not isinstance(node, ast.Constant)
-            or isinstance(node.value, bool)
-            or not isinstance(node.value, (int, float))
-        ):
+        if not isinstance(node, ast.Constant) or isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
             return
         if abs(node.value - self.value) > self.tolerance or "best" in name.lower():
             return
@@ -211,9 +205,7 @@ class _Finder(ast.NodeVisitor):
         guard = ast.unparse(test) if test else ""
         lookup = _lookup(function, test) if function and test else ""
         validates = _is_split(name) or _is_split(symbol)
-        self.found.append(
-            _Literal(self.file, node.lineno, symbol, repr(node.value), returned, validates, guard, lookup)
-        )
+        self.found.append(_Literal(self.file, node.lineno, symbol, repr(node.value), returned, validates, guard, lookup))
 
 
 def _is_split(name: str) -> bool:
@@ -262,9 +254,7 @@ def _finding(case: Case, curve: Curve, loss: Curve, literal: _Literal | None) ->
     verb = f"{literal.symbol}() returns the hard-coded" if literal.returned else f"{literal.symbol} sets the hard-coded"
     title = f"{verb} {literal.value}{when}: the {curve.title} is {shown_value} at all {count} evaluations {moved}"
     others = _other_keys(case, literal.lookup) if literal.lookup else []
-    evidence.append(
-        Evidence("number in the source", literal.value, "a computed value", f"{literal.file}:{literal.line}")
-    )
+    evidence.append(Evidence("number in the source", literal.value, "a computed value", f"{literal.file}:{literal.line}"))
     if literal.lookup:
         evidence.append(
             Evidence("key that is looked up", repr(literal.lookup), " or ".join(map(repr, others)) or "", literal.file)
@@ -285,9 +275,7 @@ def _fix(literal: _Literal | None, others: list[str]) -> Fix:
             "Compute the validation loss anew at each evaluation, with the model that is being trained",
             ("Look where the number comes from: a fallback, a cached result, another copy of the model",),
         )
-    steps = [
-        f"Raise an error instead of returning {literal.value}: a missing validation set must not look like a result"
-    ]
+    steps = [f"Raise an error instead of returning {literal.value}: a missing validation set must not look like a result"]
     if literal.lookup and others:
         steps.insert(0, f"Look up {' or '.join(map(repr, others))} instead of the missing key {literal.lookup!r}")
     return Fix("Compute the validation loss from data in place of the hard-coded number", tuple(steps))

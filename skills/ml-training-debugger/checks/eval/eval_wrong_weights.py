@@ -35,16 +35,25 @@ def eval_wrong_weights(case: Case) -> Iterator[Said]:
         yield Clear(f"{len(loads)} loads of weights, none from the live tensors themselves")
         return
     load = wrong[0]
-    taken = [e for e in case.events("checkpoint", name="state_dict") if e["object"] == load["object"] and e["step"] < load["step"]]
+    taken = [
+        e for e in case.events("checkpoint", name="state_dict") if e["object"] == load["object"] and e["step"] < load["step"]
+    ]
     site = taken[-1].get("site") if taken else load.get("site")
     yield Finding(
         title=f"the best weights are kept by reference: state_dict() at {where(site)} is not a copy, so loading it at "
         f"{where(load.get('site'))} restores the current weights, not the best ones",
         proof=Proof.MEASUREMENT,
         evidence=(
-            Evidence("loaded tensors that are the live weights themselves", f"{load['shares_live_storage']} of {load['tensors']}", "0", "events.jsonl"),
+            Evidence(
+                "loaded tensors that are the live weights themselves",
+                f"{load['shares_live_storage']} of {load['tensors']}",
+                "0",
+                "events.jsonl",
+            ),
         ),
         location=Location.of(site),
         onset_step=int(taken[0]["step"]) if taken else int(load["step"]),
-        fix=Fix("Keep a copy: best = copy.deepcopy(model.state_dict()), or {k: v.clone() for k, v in model.state_dict().items()}."),
+        fix=Fix(
+            "Keep a copy: best = copy.deepcopy(model.state_dict()), or {k: v.clone() for k, v in model.state_dict().items()}."
+        ),
     )

@@ -43,7 +43,8 @@ def grad_accum_boundary(case: Case, *, least: int = 3) -> Iterator[Said]:
         return
     site = commonest_site(call for w in windows(case) for call in w.named("step"))
     yield Finding(
-        title=f"the first optimizer step comes after 1 micro-batch and later ones after {k}: the accumulation boundary is off by one",
+        title=f"the first optimizer step comes after 1 micro-batch and later ones after {k}: the accumulation boundary is "
+        f"off by one",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence("backward calls before each step", [c for _, c in counts], f"{k} each", "events.jsonl"),),
         location=Location.of(site),

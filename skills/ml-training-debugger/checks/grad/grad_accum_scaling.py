@@ -27,7 +27,7 @@ def _events(coefficient: float) -> list[dict]:
     kind=Kind.CAUSE,
     needs={"events.call", "events.loss_call"},
     explains={"loss-diverging", "loss-nonfinite", "opt-lr-too-high", "loss-not-decreasing", "grad-exploding"},
-    sources={"tolerance": "faults.md grad-accum-scaling: 1 % relative in fp32; doubled here for the last, smaller batch"},
+    sources={"tolerance": "taxonomy, grad-accum-scaling: 1 % relative in fp32; doubled here for the last, smaller batch"},
     fires=Example(events=_events(1.0)),
     quiet=Example(events=_events(0.25)),
 )
@@ -61,7 +61,8 @@ def grad_accum_scaling(case: Case, *, tolerance: float = 0.02) -> Iterator[Said]
         return
     site = commonest_site(c for w in accumulating for c in w.named("backward"))
     yield Finding(
-        title=f"gradients are accumulated over {k} micro-batches without dividing the loss by {k}: the step is {k} times too large",
+        title=f"gradients are accumulated over {k} micro-batches without dividing the loss by {k}: the step is {k} times "
+        f"too large",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("sum of the losses' coefficients in one optimizer step", round(typical, 4), "1", "events.jsonl"),
@@ -69,5 +70,7 @@ def grad_accum_scaling(case: Case, *, tolerance: float = 0.02) -> Iterator[Said]
         ),
         location=Location.of(site),
         onset_step=0,
-        fix=Fix(f"Divide: (loss / {k}).backward() at {where(site)}; with unequal token counts divide by the total count instead."),
+        fix=Fix(
+            f"Divide: (loss / {k}).backward() at {where(site)}; with unequal token counts divide by the total count instead."
+        ),
     )

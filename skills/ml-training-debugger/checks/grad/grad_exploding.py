@@ -52,5 +52,7 @@ def grad_exploding(case: Case, *, growth: float = 1e3) -> Iterator[Said]:
             Evidence("largest gradient norm", peak, f"≤ {growth:g}× the early median", f"step {peak_step}"),
         ),
         onset_step=onset,
-        fix=Fix("Clip: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) between backward and step; then look at rate and init."),
+        fix=Fix(
+            "Clip: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) between backward and step; then look at rate and init."
+        ),
     )

@@ -42,7 +42,9 @@ def cut_of(graph: Flow, names: list[str]) -> tuple[dict, int] | None:
     needs={"model", "trace"},
     explains={"grad-none-or-zero-param", "loss-not-decreasing", "data-input-label-misaligned"},
     core=True,
-    sources={"least": "faults.md section 7: re-check after two effective steps, zero-initialised neighbours move by then"},
+    sources={
+        "least": "known trap, step-0 artefacts: re-check after two effective steps, zero-initialised neighbours move by then"
+    },
     fires=Example(model={"roots": [{"cls": "Net", "parameters": _PARAMETERS}]}, trace=_TRACE),
     quiet=Example(
         model={"roots": [{"cls": "Net", "parameters": [p | {"grad": "present"} for p in _PARAMETERS]}]},
@@ -83,6 +85,8 @@ def grad_graph_broken(case: Case, *, least: int = 3) -> Iterator[Said]:
             ),
             location=Location.of(node.get("site"), dead[0].rpartition(".")[0]),
             onset_step=0,
-            fix=Fix("Remove the cut, or use a differentiable operation in its place, so that the loss depends on these parameters."),
+            fix=Fix(
+                "Remove the cut, or use a differentiable operation in its place, so that the loss depends on these parameters."
+            ),
         )
         return

@@ -20,7 +20,9 @@ def _model(grad: str) -> dict:
     needs={"model"},
     explains={"loss-not-decreasing"},
     core=True,
-    sources={"least": "faults.md section 7: re-check after two effective steps, zero-initialised neighbours move by then"},
+    sources={
+        "least": "known trap, step-0 artefacts: re-check after two effective steps, zero-initialised neighbours move by then"
+    },
     fires=Example(model=_model("none")),
     quiet=Example(model=_model("present")),
 )

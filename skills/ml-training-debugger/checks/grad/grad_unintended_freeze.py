@@ -4,11 +4,20 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.source import called
 from cognate.rules.training import parameters, short, where
 
 
 def _model(frozen_head: bool) -> dict:
-    row = {"shape": [5, 8], "windows": 9, "moved": True, "requires_grad": True, "optimizer": "optimizer#0", "seen_at": 0, "grad": "present"}
+    row = {
+        "shape": [5, 8],
+        "windows": 9,
+        "moved": True,
+        "requires_grad": True,
+        "optimizer": "optimizer#0",
+        "seen_at": 0,
+        "grad": "present",
+    }
     head = row | ({"requires_grad": False, "moved": False, "grad": "unseen", "seen_at": 90} if frozen_head else {})
     rows = [row | {"name": "body.weight"}, head | {"name": "head.weight"}]
     return {"roots": [{"cls": "Net", "parameters": rows}], "optimizers": [{"label": "optimizer#0", "steps": 90, "groups": []}]}
@@ -21,15 +30,15 @@ def _model(frozen_head: bool) -> dict:
     kind=Kind.CAUSE,
     needs={"model"},
     explains={"loss-not-decreasing", "opt-lr-too-low", "data-input-label-misaligned", "grad-none-or-zero-param"},
-    sources={"share": "faults.md grad-unintended-freeze: under 1 % trainable without adapters (our proposal there)"},
+    sources={"share": "taxonomy, grad-unintended-freeze: under 1 % trainable without adapters (our proposal there)"},
     fires=Example(model=_model(True)),
     quiet=Example(model=_model(False)),
 )
 def grad_unintended_freeze(case: Case, *, share: float = 0.01) -> Iterator[Said]:
     """requires_grad=False hits more than it was meant to: a new, randomly initialised output layer is frozen and never trained.
 
-    A name filter that matches too much, a loop over all parameters after the new head was attached. Frozen parts that were trained
-    or loaded before are frozen on purpose; a last layer that is random is not.
+    A name filter that matches too much, a loop over all parameters after the new head was attached. Frozen parts that were
+    trained or loaded before are frozen on purpose; a last layer that is random is not.
     """
     found = False
     for root in case.model.get("roots", []):
@@ -47,16 +56,21 @@ def grad_unintended_freeze(case: Case, *, share: float = 0.01) -> Iterator[Said]
             names = [p["name"] for p in guilty]
             site = _freezing(case)
             yield Finding(
-                title=f"{short(names)} is frozen by requires_grad=False{f' at {where(site)}' if site else ''} although it is new and random: "
+                title=f"{short(names)} is frozen by requires_grad=False{f' at {where(site)}' if site else ''} although it "
+                f"is new and random: "
                 "the output layer is never trained",
                 proof=Proof.MEASUREMENT,
                 evidence=(
-                    Evidence("frozen weight tensors that never changed since they were made", short(names, 6), "none", "model.json"),
+                    Evidence(
+                        "frozen weight tensors that never changed since they were made", short(names, 6), "none", "model.json"
+                    ),
                     Evidence("first seen at step", guilty[0].get("seen_at")),
                 ),
                 location=Location.of(site, names[0].rpartition(".")[0]),
                 onset_step=int(guilty[0].get("seen_at", 0)),
-                fix=Fix("Freeze first and attach the new layer afterwards, or make the name filter exact; then check requires_grad."),
+                fix=Fix(
+                    "Freeze first and attach the new layer afterwards, or make the name filter exact; then check requires_grad."
+                ),
             )
     if not found:
         trainable = [p for p in parameters(case) if p.get("requires_grad")]
@@ -71,9 +85,12 @@ def _freezing(case: Case) -> dict | None:
     """The first line that sets requires_grad to False."""
     for file, tree in case.trees.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute) and t.attr == "requires_grad" for t in node.targets):
+            if isinstance(node, ast.Assign) and any(
+                isinstance(t, ast.Attribute) and t.attr == "requires_grad" for t in node.targets
+            ):
                 return {"file": file, "line": node.lineno}
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "requires_grad_":
-                if node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value is False:
+            if isinstance(node, ast.Call) and called(node) == "requires_grad_":
+                given = node.args[0] if node.args else None
+                if isinstance(given, ast.Constant) and given.value is False:
                     return {"file": file, "line": node.lineno}
     return None

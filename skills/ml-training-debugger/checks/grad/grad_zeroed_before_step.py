@@ -54,7 +54,8 @@ def grad_zeroed_before_step(case: Case, *, least: int = 3) -> Iterator[Said]:
         return
     site = commonest_site(late)
     yield Finding(
-        title=f"zero_grad() at {where(site)} runs after backward and before step: the gradients are wiped before the step uses them",
+        title=f"zero_grad() at {where(site)} runs after backward and before step: the gradients are wiped before the step "
+        f"uses them",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence("steps that found their gradients cleared", f"{len(late)} of {len(closed)}", "0", "events.jsonl"),),
         location=Location.of(site),

@@ -7,7 +7,15 @@ from cognate.rules.flow import Flow, flows
 from cognate.rules.training import number, where
 
 _SITE = {"file": "t.py", "line": 35, "function": "vae_loss"}
-MEANS = ("mean", "mse_loss", "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "l1_loss", "smooth_l1_loss")
+MEANS = (
+    "mean",
+    "mse_loss",
+    "cross_entropy",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "l1_loss",
+    "smooth_l1_loss",
+)
 
 
 def _parts(reduction: str) -> dict:
@@ -33,7 +41,8 @@ def _parts(reduction: str) -> dict:
     needs={"trace"},
     explains={"data-input-label-misaligned", "loss-not-decreasing"},
     sources={
-        "gap": "our calibration: the first term does not depend on the input where dealing samples to others changes it by under 5 %",
+        "gap": "our calibration: the first term does not depend on the input where dealing samples to others changes it by "
+        "under 5 %",
         "weight": "our calibration: a factor under a hundredth on the sum is a deliberate weight such as batch/data-set size",
     },
     fires=Example(**_parts("sum")),
@@ -63,11 +72,17 @@ def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01) -
         return
     total, size = mixed
     yield Finding(
-        title=f"the auxiliary term at {where(total.get('site'))} dominates: it is summed over the batch ({size} elements) while the main "
+        title=f"the auxiliary term at {where(total.get('site'))} dominates: it is summed over the batch ({size} elements) "
+        f"while the main "
         "loss is averaged, and the model ignores its input",
         proof=Proof.EXPERIMENT,
         evidence=(
-            Evidence("main loss on the real batch / with another batch's input", [result["real"], result["shifted"]], "far apart", f"step {late[-1]['step']}"),
+            Evidence(
+                "main loss on the real batch / with another batch's input",
+                [result["real"], result["shifted"]],
+                "far apart",
+                f"step {late[-1]['step']}",
+            ),
             Evidence("reduction of the auxiliary term", f"sum over {size} elements", "mean, as the main loss"),
             Evidence("its value when traced", number(total.get("v"))),
         ),

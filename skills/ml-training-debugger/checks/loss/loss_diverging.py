@@ -23,9 +23,7 @@ _REWARD = ("reward", "return", "episode", "advantage")
         "tail": "it must hold for the last 15 % of the run, so that a spike that recovers is none",
     },
     fires=Example(metrics=[{"step": step, "loss": 2.0 * 1.05**step} for step in range(1, 80)]),
-    quiet=Example(
-        metrics=[{"step": step, "loss": 40.0 if 30 < step < 36 else 2.0 / (1 + step / 9)} for step in range(1, 80)]
-    ),
+    quiet=Example(metrics=[{"step": step, "loss": 40.0 if 30 < step < 36 else 2.0 / (1 + step / 9)} for step in range(1, 80)]),
 )
 def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> Iterator[Finding | Clear | Skip]:
     """The training loss diverges: it climbs away from its minimum and stays up.
@@ -48,9 +46,7 @@ def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> It
         places = [index for index, value in enumerate(curve.values) if value is not None]
         found = divergence(numbers, factor, tail)
         if found is None:
-            yield Clear(
-                f"{curve.title} {extent(numbers)}, {shown(numbers[0])} at first and {shown(numbers[-1])} at last"
-            )
+            yield Clear(f"{curve.title} {extent(numbers)}, {shown(numbers[0])} at first and {shown(numbers[-1])} at last")
             continue
         onset = places[found.onset]
         yield Finding(

@@ -33,13 +33,12 @@ def loss_double_shift(case: Case, *, calls: int = 3) -> Iterator[Said]:
     found = agreement(case, calls)
     if found is None or found.offset < 2:
         yield Clear(
-            f"targets equal the input at offset {found.offset:+d}"
-            if found
-            else "targets are not the input shifted in time"
+            f"targets equal the input at offset {found.offset:+d}" if found else "targets are not the input shifted in time"
         )
         return
     yield Finding(
-        title=f"the targets at {where(found.site)} are shifted twice: each equals the input token {found.offset} positions ahead, "
+        title=f"the targets at {where(found.site)} are shifted twice: each equals the input token {found.offset} positions "
+        f"ahead, "
         "not the next one",
         proof=Proof.MEASUREMENT,
         evidence=(

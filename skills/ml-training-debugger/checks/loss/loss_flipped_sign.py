@@ -22,7 +22,14 @@ def _calls(coefficient: float) -> list[dict]:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"events.call"},
-    explains={"loss-diverging", "loss-nonfinite", "loss-not-decreasing", "opt-weights-diverge", "grad-exploding", "opt-lr-too-high"},
+    explains={
+        "loss-diverging",
+        "loss-nonfinite",
+        "loss-not-decreasing",
+        "opt-weights-diverge",
+        "grad-exploding",
+        "opt-lr-too-high",
+    },
     core=True,
     sources={"calls": "the coefficient is exact; five calls rule out one adversarial phase"},
     fires=Example(events=_calls(-1.0)),
@@ -51,12 +58,17 @@ def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
     site = commonest_site(negative)
     steps = [p["result"] for p in case.probe("small_step")]
     rises = [s for s in steps if (s.get("relative") or 0.0) > 0]
-    extra = (Evidence("change of the loss after one small step", f"{rises[0]['relative']:+.2%}", "falls", "probe"),) if rises else ()
+    extra = (
+        (Evidence("change of the loss after one small step", f"{rises[0]['relative']:+.2%}", "falls", "probe"),) if rises else ()
+    )
     yield Finding(
         title=f"{negative[0]['fn']} at {where(site)} has the wrong sign: its coefficient in what is differentiated is "
         f"{negative[0]['coefficient']:.3g}, so the error is maximised",
         proof=Proof.EXPERIMENT if rises else Proof.MEASUREMENT,
-        evidence=(Evidence("training calls with a negative coefficient", f"{len(negative)} of {len(looked)}", "0", "events.jsonl"), *extra),
+        evidence=(
+            Evidence("training calls with a negative coefficient", f"{len(negative)} of {len(looked)}", "0", "events.jsonl"),
+            *extra,
+        ),
         location=Location.of(site),
         onset_step=0,
         fix=Fix("Remove the minus sign (or maximize=True), so that the error is minimised."),
@@ -82,10 +94,14 @@ def _likelihood_minimised(case: Case) -> Finding | None:
             if isinstance(node, ast.Assign) and _positive_log_prob(node.value):
                 site = {"file": file, "line": node.lineno}
                 return Finding(
-                    title=f"the log-likelihood at {where(site)} has the wrong sign: log_prob is minimised, so the error is maximised "
+                    title=f"the log-likelihood at {where(site)} has the wrong sign: log_prob is minimised, so the error is "
+                    f"maximised "
                     f"(loss {head:.3g} → {tail:.3g})",
                     proof=Proof.MEASUREMENT,
-                    evidence=(Evidence("loss, first and last", [head, tail], "bounded below"), Evidence("expression", ast.unparse(node.value))),
+                    evidence=(
+                        Evidence("loss, first and last", [head, tail], "bounded below"),
+                        Evidence("expression", ast.unparse(node.value)),
+                    ),
                     location=Location.of(site),
                     onset_step=0,
                     fix=Fix("Minimise the negative log-likelihood: loss = -dist.log_prob(target).mean()."),

@@ -17,7 +17,14 @@ def _calls(kind: str) -> list[dict]:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"events.loss_call"},
-    explains={"loss-diverging", "loss-nonfinite", "loss-not-decreasing", "grad-exploding", "opt-lr-too-high", "opt-weights-diverge"},
+    explains={
+        "loss-diverging",
+        "loss-nonfinite",
+        "loss-not-decreasing",
+        "grad-exploding",
+        "opt-lr-too-high",
+        "opt-weights-diverge",
+    },
     sources={"calls": "rows whose exponentials sum to 1 ± 1e-3 are log-probabilities; five calls make chance impossible"},
     fires=Example(events=_calls("logits")),
     quiet=Example(events=_calls("log_probabilities")),
@@ -39,7 +46,8 @@ def loss_missing_activation(case: Case, *, calls: int = 5) -> Iterator[Said]:
     kinds = wrong[0]["input"]["kind"]
     site = commonest_site(wrong)
     yield Finding(
-        title=f"nll_loss at {where(site)} is given {kinds}, but it expects log-probabilities: log_softmax is missing before the loss",
+        title=f"nll_loss at {where(site)} is given {kinds}, but it expects log-probabilities: log_softmax is missing "
+        f"before the loss",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("training calls not given log-probabilities", f"{len(wrong)} of {len(looked)}", "0", "events.jsonl"),

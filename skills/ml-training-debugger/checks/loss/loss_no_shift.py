@@ -40,18 +40,14 @@ def loss_no_shift(case: Case, *, calls: int = 3) -> Iterator[Said]:
     reads = any((p["result"].get("own") or 0.0) > 1e-6 for p in case.probe("causality"))
     if found is None or found.offset != 0 or not causal or not reads:
         yield Clear(
-            f"targets equal the input at offset {found.offset:+d}"
-            if found
-            else "targets are not the input shifted in time"
+            f"targets equal the input at offset {found.offset:+d}" if found else "targets are not the input shifted in time"
         )
         return
     yield Finding(
         title=f"the targets at {where(found.site)} are not shifted: they equal the current input token, not the next one",
         proof=Proof.MEASUREMENT,
         evidence=(
-            Evidence(
-                "targets equal to the input at the same position", f"{found.share:.1%}", "about chance", "events.jsonl"
-            ),
+            Evidence("targets equal to the input at the same position", f"{found.share:.1%}", "about chance", "events.jsonl"),
             Evidence("targets equal to the next input token", f"{found.shares.get(1, 0.0):.1%}", "100 %"),
             Evidence("the model is causal", "yes", "", "probe causality"),
         ),

@@ -46,13 +46,9 @@ def _finding(case: Case, curve: Curve) -> Finding:
     what = _word(case, curve, first)
     if values[-1] is None:
         later = "every one of" if count == len(values) - first else f"{count} of"
-        title = (
-            f"the {curve.title} is {what} from {curve.unit} {step} on: {later} the last {len(values) - first} values"
-        )
+        title = f"the {curve.title} is {what} from {curve.unit} {step} on: {later} the last {len(values) - first} values"
     else:
-        title = (
-            f"the {curve.title} is {what} at {curve.unit} {step} ({count} of {len(values)} values), then finite again"
-        )
+        title = f"the {curve.title} is {what} at {curve.unit} {step} ({count} of {len(values)} values), then finite again"
     before = next((value for value in reversed(values[:first]) if value is not None), None)
     evidence = [
         Evidence("values that are not finite", count, "0", curve.source),

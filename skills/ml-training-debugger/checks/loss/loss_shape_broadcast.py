@@ -63,7 +63,8 @@ def loss_shape_broadcast(case: Case) -> Iterator[Said]:
 def _finding(what: str, left: list[int], right: list[int], site: dict | None, count: int) -> Finding:
     n = left[0]
     return Finding(
-        title=f"{what} at {where(site)} broadcasts {tuple(left)} against {tuple(right)} to ({n}, {n}): every prediction meets every "
+        title=f"{what} at {where(site)} broadcasts {tuple(left)} against {tuple(right)} to ({n}, {n}): every prediction "
+        f"meets every "
         "target, so the shape mismatch makes the model learn the mean",
         proof=Proof.MEASUREMENT,
         evidence=(

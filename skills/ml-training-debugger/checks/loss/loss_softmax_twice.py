@@ -22,7 +22,7 @@ def _calls(kind: str) -> list[dict]:
     explains={"loss-not-decreasing", "grad-vanishing", "opt-lr-too-low", "model-init-loss-off", "data-input-label-misaligned"},
     core=True,
     sources={
-        "calls": "faults.md loss-softmax-twice: rows that sum to 1 ± 1e-3; ten calls make chance rows impossible",
+        "calls": "taxonomy, loss-softmax-twice: rows that sum to 1 ± 1e-3; ten calls make chance rows impossible",
     },
     fires=Example(events=_calls("probabilities")),
     quiet=Example(events=_calls("logits")),
@@ -55,8 +55,12 @@ def loss_softmax_twice(case: Case, *, calls: int = 5) -> Iterator[Said]:
             "expects raw logits and applies it again",
             proof=Proof.MEASUREMENT,
             evidence=(
-                Evidence(f"training calls of {function} given probabilities", f"{len(hits)} of {len(mine)}", bound, "events.jsonl"),
-                Evidence("range of the loss input", [hits[0]["input"].get("min"), hits[0]["input"].get("max")], "unbounded logits"),
+                Evidence(
+                    f"training calls of {function} given probabilities", f"{len(hits)} of {len(mine)}", bound, "events.jsonl"
+                ),
+                Evidence(
+                    "range of the loss input", [hits[0]["input"].get("min"), hits[0]["input"].get("max")], "unbounded logits"
+                ),
             ),
             location=Location.of(made or site),
             onset_step=0,

@@ -24,7 +24,7 @@ def _probe(others: float) -> dict:
     needs={"probe.batch_independence"},
     explains={"loss-not-decreasing", "data-input-label-misaligned", "eval-overfit"},
     core=True,
-    sources={"delta": "faults.md model-batch-mixing: 1e-5; ten times that, relative to the outputs' scale, for fused kernels"},
+    sources={"delta": "taxonomy, model-batch-mixing: 1e-5; ten times that, relative to the outputs' scale, for fused kernels"},
     fires=Example(probes=[_probe(0.2)]),
     quiet=Example(probes=[_probe(0.0)]),
 )
@@ -44,7 +44,8 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
     traced = joining if site is None else None
     site = site or (joining or {}).get("site") or first_call(case, "view", "reshape")
     yield Finding(
-        title=f"{wrong[0].get('module', 'the model')} mixes examples across the batch: changing one sample changes the outputs of "
+        title=f"{wrong[0].get('module', 'the model')} mixes examples across the batch: changing one sample changes the "
+        f"outputs of "
         f"{result.get('samples_moved')} of {result['batch'] - 1} others",
         proof=Proof.EXPERIMENT,
         evidence=(
@@ -55,7 +56,8 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
         location=Location.of(site, traced.get("m") if traced else None),
         onset_step=0,
         fix=Fix(
-            "Keep dimension 0 for the batch: transpose instead of view, batch_first=True, softmax and mean over the last dimensions.",
+            "Keep dimension 0 for the batch: transpose instead of view, batch_first=True, softmax and mean over the last "
+            "dimensions.",
             (f"Begin with `{traced['op']}` at {where(traced['site'])}.",) if traced else (),
         ),
     )

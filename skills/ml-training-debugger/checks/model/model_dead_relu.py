@@ -21,7 +21,8 @@ def _layers(dead: float) -> list[dict]:
     explains={"loss-not-decreasing", "grad-vanishing", "opt-lr-too-low", "data-input-label-misaligned"},
     core=True,
     sources={
-        "share": "SageMaker Debugger and AutoTrainer alarm at 50–70 % of a layer; 90 % over whole batches spares sparse healthy nets",
+        "share": "SageMaker Debugger and AutoTrainer alarm at 50–70 % of a layer; 90 % over whole batches spares sparse "
+        "healthy nets",
     },
     fires=Example(layers=_layers(0.97)),
     quiet=Example(layers=_layers(0.2)),
@@ -54,7 +55,8 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
     when = "from the first step on, so the initialisation is at fault" if born else "after training began"
     site = first_call(case, "constant_", "fill_", "normal_", "uniform_") if born else None
     yield Finding(
-        title=f"dead ReLU units: {dead[name]:.0%} of the units of {name} never fire over whole batches ({when}), and no gradient passes them",
+        title=f"dead ReLU units: {dead[name]:.0%} of the units of {name} never fire over whole batches ({when}), and no "
+        f"gradient passes them",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence(f"silent units of {name}", round(dead[name], 4), f"< {share}", "layers.jsonl"),

@@ -26,21 +26,28 @@ def _probe(before: float) -> dict:
     needs={"probe.causality"},
     explains={"eval-teacher-forcing-gap", "loss-no-shift"},
     core=True,
-    sources={"delta": "faults.md model-future-leak: 1e-5 in fp32; ten times that, relative to the scores' scale, for fused kernels"},
+    sources={
+        "delta": "taxonomy, model-future-leak: 1e-5 in fp32; ten times that, relative to the scores' scale, for fused kernels"
+    },
     fires=Example(probes=[_probe(0.12)]),
     quiet=Example(probes=[_probe(0.0)]),
 )
 def model_future_leak(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
     """Future tokens leak: a prediction changes when a later token changes, so the model is not causal and can copy the answer.
 
-    Next-token training then rewards looking ahead: the loss falls far below what the data allows, and generation, where the future
-    is unknown, fails. Usual places: a missing causal mask, a symmetric attention window, an unmasked cross-attention, a convolution
-    padded on both sides, a bidirectional recurrent layer. Asked only where the targets are the input shifted in time.
+    Next-token training then rewards looking ahead: the loss falls far below what the data allows, and generation, where the
+    future is unknown, fails. Usual places: a missing causal mask, a symmetric attention window, an unmasked cross-attention, a
+    convolution padded on both sides, a bidirectional recurrent layer. Asked only where the targets are the input shifted in time.
     """
-    leaks = [p for p in case.probe("causality") if (p["result"]["before"] or 0.0) > delta * max(1.0, p["result"].get("scale") or 1.0)]
+    leaks = [
+        p for p in case.probe("causality") if (p["result"]["before"] or 0.0) > delta * max(1.0, p["result"].get("scale") or 1.0)
+    ]
     if not leaks:
         result = case.probe("causality")[-1]["result"]
-        yield Clear(f"scores up to t moved by {number(result['before'])} when later tokens changed, those after t by {number(result['after'])}")
+        yield Clear(
+            f"scores up to t moved by {number(result['before'])} when later tokens changed, those after t by "
+            f"{number(result['after'])}"
+        )
         return
     result = leaks[0]["result"]
     # One finding a kind of module: four blocks with the same attention have one fault, two different doors have two.
@@ -92,7 +99,7 @@ def _place(case: Case, module: dict) -> tuple[dict | None, str]:
     for graph in flows(case):
         for operation in MASKING:
             # Operations of a module carry its dotted name, or that of a child.
-            for node in graph.find(lambda n: n["op"] == operation):
+            for node in [n for n in graph.nodes if n["op"] == operation]:
                 where = str(node.get("m", ""))
                 if node.get("site") and (where == name or where.startswith(f"{name}.") or where == module.get("cls")):
                     kind = "convolution" if operation == "conv1d" else "attention"

@@ -21,7 +21,8 @@ def _probe(moved: float) -> dict:
     needs={"probe.padding_influence"},
     explains={"loss-not-decreasing", "eval-overfit"},
     sources={
-        "delta": "faults.md model-padding-attended: 1e-4; a fiftieth of the outputs' scale leaves border effects of convolutions out",
+        "delta": "taxonomy, model-padding-attended: 1e-4; a fiftieth of the outputs' scale leaves border effects of "
+        "convolutions out",
     },
     fires=Example(probes=[_probe(0.3)]),
     quiet=Example(probes=[_probe(0.0)]),
@@ -29,8 +30,8 @@ def _probe(moved: float) -> dict:
 def model_padding_attended(case: Case, *, delta: float = 0.02) -> Iterator[Said]:
     """Padding is attended: the padding mask is not passed, so outputs of real tokens change with the amount of padding.
 
-    Attention without key_padding_mask (or attention_mask), a mean or last step taken over padded positions, a recurrent layer that
-    reads on through the padding: the result of a sample then depends on the longest one in its batch.
+    Attention without key_padding_mask (or attention_mask), a mean or last step taken over padded positions, a recurrent layer
+    that reads on through the padding: the result of a sample then depends on the longest one in its batch.
     """
     found = case.probe("padding_influence")
     wrong = [p for p in found if (p["result"]["moved"] or 0.0) > delta * max(p["result"].get("scale") or 1.0, 1e-3)]
@@ -42,17 +43,22 @@ def model_padding_attended(case: Case, *, delta: float = 0.02) -> Iterator[Said]
     yield Finding(
         # A mean over padded rows is a flaw that a simple model often lives with; attention that sees padding is a mistake.
         severity=None if attends else Severity.WARNING,
-        title=f"padding is attended: three more padding tokens (id {result['pad']}) change the outputs of real tokens, no padding mask is in "
+        title=f"padding is attended: three more padding tokens (id {result['pad']}) change the outputs of real tokens, no "
+        f"padding mask is in "
         "effect",
         proof=Proof.EXPERIMENT,
         evidence=(
-            Evidence("largest change of an output at a real token or row", result["moved"], "0", f"probe, step {wrong[0]['step']}"),
+            Evidence(
+                "largest change of an output at a real token or row", result["moved"], "0", f"probe, step {wrong[0]['step']}"
+            ),
             Evidence("scale of the outputs", result["scale"]),
             Evidence("share of padding in the batch", round(result["padded_share"], 3)),
         ),
         location=Location.of(_place(case)),
         onset_step=0,
-        fix=Fix("Pass key_padding_mask=(tokens == pad) to the attention, and leave padded positions out of means and last steps."),
+        fix=Fix(
+            "Pass key_padding_mask=(tokens == pad) to the attention, and leave padded positions out of means and last steps."
+        ),
     )
 
 
@@ -60,8 +66,10 @@ ATTENTION = ("softmax", "multi_head_attention_forward", "scaled_dot_product_atte
 
 
 def _place(case: Case) -> dict | None:
+    """The first traced attention, else the first layer or reduction in the source that can take padding in."""
     for graph in flows(case):
-        for node in graph.find(lambda n: n["op"] in ("multi_head_attention_forward", "scaled_dot_product_attention") and n.get("site")):
-            site: dict = node["site"]
-            return site
+        for node in graph.nodes:
+            if node["op"] in ATTENTION[1:] and node.get("site"):
+                site: dict = node["site"]
+                return site
     return first_call(case, "softmax", "MultiheadAttention", "TransformerEncoderLayer", "mean", "GRU", "LSTM")

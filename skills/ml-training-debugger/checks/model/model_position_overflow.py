@@ -13,7 +13,17 @@ def _parts(rows: int) -> dict:
     trace = [
         {"w": 1, "i": 0, "op": "arange", "in": [], "ig": False, "g": False, "shape": [64], "site": _SITE},
         {"w": 1, "i": 1, "op": "clamp", "in": [0], "ig": False, "g": False, "shape": [64], "site": _SITE},
-        {"w": 1, "i": 2, "op": "embedding", "in": [1], "p": ["pos.weight"], "ig": True, "g": True, "shape": [64, 16], "site": _SITE},
+        {
+            "w": 1,
+            "i": 2,
+            "op": "embedding",
+            "in": [1],
+            "p": ["pos.weight"],
+            "ig": True,
+            "g": True,
+            "shape": [64, 16],
+            "site": _SITE,
+        },
         {"w": 1, "root": 2, "nodes": 3},
     ]
     return {"trace": trace, "model": {"roots": [{"cls": "LM", "parameters": [{"name": "pos.weight", "shape": [rows, 16]}]}]}}
@@ -32,8 +42,8 @@ def _parts(rows: int) -> dict:
 def model_position_overflow(case: Case) -> Iterator[Said]:
     """Sequences are longer than the position table: positions are clamped or wrapped, so distant tokens share one position.
 
-    An index beyond the table would raise, so somebody cut it with clamp, min or modulo; from there on the model cannot tell tokens
-    apart by place. Lengthen the table or shorten the sequences.
+    An index beyond the table would raise, so somebody cut it with clamp, min or modulo; from there on the model cannot tell
+    tokens apart by place. Lengthen the table or shorten the sequences.
     """
     shapes = {p["name"]: p["shape"] for p in parameters(case)}
     looked = 0
@@ -45,12 +55,15 @@ def model_position_overflow(case: Case) -> Iterator[Said]:
             looked += 1
             rows = shapes.get(node["p"][0], [0])[0]
             length = node["shape"][-2] if len(node.get("shape", [])) >= 2 else 0
-            cut = next((s for s in sources if s["op"] in ("clamp", "clip", "minimum", "remainder", "mod", "fmod", "clamp_max")), None)
+            cut = next(
+                (s for s in sources if s["op"] in ("clamp", "clip", "minimum", "remainder", "mod", "fmod", "clamp_max")), None
+            )
             if not rows or length <= rows or cut is None:
                 continue
             site = cut.get("site") or node.get("site")
             yield Finding(
-                title=f"positions overflow: sequences of {length} tokens exceed the position table of {rows} rows, and `{cut['op']}` at "
+                title=f"positions overflow: sequences of {length} tokens exceed the position table of {rows} rows, and "
+                f"`{cut['op']}` at "
                 f"{where(site)} makes {length - rows} of them share a position",
                 proof=Proof.MEASUREMENT,
                 evidence=(

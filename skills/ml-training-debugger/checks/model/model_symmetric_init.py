@@ -9,7 +9,9 @@ from cognate.rules.training import parameters, short
 
 def _model(clones: bool) -> dict:
     row = {"requires_grad": True, "shape": [16, 8], "windows": 9, "optimizer": "optimizer#0", "grad": "present"}
-    rows = [row | {"name": f"net.{i}.weight", "clones": clones} for i in (0, 2)] + [row | {"name": "net.4.weight", "clones": False}]
+    rows = [row | {"name": f"net.{i}.weight", "clones": clones} for i in (0, 2)] + [
+        row | {"name": "net.4.weight", "clones": False}
+    ]
     return {"roots": [{"cls": "Net", "parameters": rows}]}
 
 
@@ -19,9 +21,17 @@ def _model(clones: bool) -> dict:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"model"},
-    explains={"loss-not-decreasing", "opt-lr-too-low", "data-input-label-misaligned", "grad-vanishing", "grad-none-or-zero-param"},
+    explains={
+        "loss-not-decreasing",
+        "opt-lr-too-low",
+        "data-input-label-misaligned",
+        "grad-vanishing",
+        "grad-none-or-zero-param",
+    },
     core=True,
-    sources={"least": "faults.md section 7: look again after two effective steps; zero-initialised parts have moved by then"},
+    sources={
+        "least": "known trap, step-0 artefacts: look again after two effective steps; zero-initialised parts have moved by then"
+    },
     fires=Example(model=_model(True)),
     quiet=Example(model=_model(False)),
 )
@@ -48,7 +58,8 @@ def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
         return
     site = first_call(case, "constant_", "zeros_", "ones_", "fill_", "zero_")
     yield Finding(
-        title=f"symmetric initialisation: all units of {short(clones)} have identical weights (constant init) and remain clones of "
+        title=f"symmetric initialisation: all units of {short(clones)} have identical weights (constant init) and remain "
+        f"clones of "
         "each other",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence("weight tensors whose rows are all equal after training began", len(clones), "0", "model.json"),),

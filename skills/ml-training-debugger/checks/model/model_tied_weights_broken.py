@@ -27,8 +27,8 @@ def _model(tied: bool) -> dict:
 def model_tied_weights_broken(case: Case) -> Iterator[Said]:
     """Tied weights are broken: the source ties head and embedding, but in the model they are two separate parameters.
 
-    Something replaced one of them after the tie: a resize, a re-initialisation that assigns a new Parameter, a copy of the data in
-    place of the object, a load or wrap. The two then drift apart, and the parameter count is higher than meant.
+    Something replaced one of them after the tie: a resize, a re-initialisation that assigns a new Parameter, a copy of the
+    data in place of the object, a load or wrap. The two then drift apart, and the parameter count is higher than meant.
     """
     ties = list(_ties(case))
     if not ties:
@@ -41,7 +41,9 @@ def model_tied_weights_broken(case: Case) -> Iterator[Said]:
             if a is None or b is None or a["shape"] != b["shape"] or a["storage"] == b["storage"]:
                 continue
             site = {"file": file, "line": line}
-            how = "copies the values instead of sharing the parameter" if copied else "ties them, but they are separate objects now"
+            how = (
+                "copies the values instead of sharing the parameter" if copied else "ties them, but they are separate objects now"
+            )
             yield Finding(
                 title=f"tied weights are broken: {where(site)} {how}: {a['name']} and {b['name']} have their own storage",
                 proof=Proof.MEASUREMENT,
@@ -51,7 +53,10 @@ def model_tied_weights_broken(case: Case) -> Iterator[Said]:
                 ),
                 location=Location.of(site),
                 onset_step=0,
-                fix=Fix("Assign the parameter object (head.weight = embedding.weight) after every resize, load, wrap or re-initialisation."),
+                fix=Fix(
+                    "Assign the parameter object (head.weight = embedding.weight) after every resize, load, wrap or "
+                    "re-initialisation."
+                ),
             )
             return
     yield Clear("the weights that the source ties share their storage")

@@ -45,7 +45,8 @@ def model_unregistered_submodule(case: Case) -> Iterator[Said]:
     site = _assignment(case, first["owner"], attribute)
     names = [e["attribute"] for _, e in entries]
     yield Finding(
-        title=f"{short(names)} of {first['owner']} are not registered (kept in a plain {'list or dict' if '[' in names[0] else 'attribute'}"
+        title=f"{short(names)} of {first['owner']} are not registered (kept in a plain "
+        f"{'list or dict' if '[' in names[0] else 'attribute'}"
         f"{f' at {where(site)}' if site else ''}): they are missing from parameters() and never trained",
         proof=Proof.MEASUREMENT,
         evidence=(

@@ -20,21 +20,27 @@ def _parts(unchanged: float) -> dict:
     kind=Kind.CAUSE,
     needs={"model", "metrics.unchanged_elements"},
     explains={"loss-not-decreasing", "opt-lr-too-low", "data-input-label-misaligned", "opt-step-no-effect"},
-    sources={"share": "faults.md num-bf16-update-lost: more than half of the elements unchanged (half an ulp is 2^-9 of the weight)"},
+    sources={
+        "share": "taxonomy, num-bf16-update-lost: more than half of the elements unchanged (half an ulp is 2^-9 of the weight)"
+    },
     fires=Example(**_parts(0.9)),
     quiet=Example(**_parts(0.05)),
 )
 def num_bf16_update_lost(case: Case, *, share: float = 0.5) -> Iterator[Said]:
     """Updates are lost in bf16: weights kept in half precision do not change, because each update is smaller than half an ulp.
 
-    bfloat16 has eight significant bits: an update below 1/512 of the weight rounds away, and it does so at every step. Keep float32
-    master weights (autocast), or use stochastic rounding or Kahan summation.
+    bfloat16 has eight significant bits: an update below 1/512 of the weight rounds away, and it does so at every step. Keep
+    float32 master weights (autocast), or use stochastic rounding or Kahan summation.
     """
-    half = [p for p in parameters(case) if p.get("dtype") in ("bfloat16", "float16") and p.get("requires_grad") and p.get("optimizer")]
+    half = [
+        p for p in parameters(case) if p.get("dtype") in ("bfloat16", "float16") and p.get("requires_grad") and p.get("optimizer")
+    ]
     if not half:
         yield Clear("the trainable weights are float32")
         return
-    rows = [r for r in case.metrics if r.get("half_precision") and r.get("unchanged_elements") is not None and (r.get("lr") or 0) > 0]
+    rows = [
+        r for r in case.metrics if r.get("half_precision") and r.get("unchanged_elements") is not None and (r.get("lr") or 0) > 0
+    ]
     shares = [float(r["unchanged_elements"]) for r in rows]
     if len(shares) < 5:
         yield Skip("too few updates of half-precision weights were measured", "run more steps")
@@ -46,13 +52,18 @@ def num_bf16_update_lost(case: Case, *, share: float = 0.5) -> Iterator[Said]:
     dtype = half[0]["dtype"]
     site = commonest_site(o for o in case.model.get("optimizers", []) if o.get("site"))
     yield Finding(
-        title=f"updates are lost in {dtype}: {typical:.0%} of the weights with a gradient do not change in a step, because the update rounds away",
+        title=f"updates are lost in {dtype}: {typical:.0%} of the weights with a gradient do not change in a step, because "
+        f"the update rounds away",
         proof=Proof.MEASUREMENT,
         evidence=(
-            Evidence("elements with gradient that a step leaves unchanged (median)", round(typical, 4), f"< {share}", "metrics.jsonl"),
+            Evidence(
+                "elements with gradient that a step leaves unchanged (median)", round(typical, 4), f"< {share}", "metrics.jsonl"
+            ),
             Evidence("trainable tensors in half precision", len(half)),
         ),
         location=Location.of(site),
         onset_step=0,
-        fix=Fix("Keep the weights in float32 and run the forward under torch.autocast, or use an optimizer with stochastic rounding."),
+        fix=Fix(
+            "Keep the weights in float32 and run the forward under torch.autocast, or use an optimizer with stochastic rounding."
+        ),
     )

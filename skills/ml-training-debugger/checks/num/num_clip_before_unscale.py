@@ -11,7 +11,9 @@ def _events(order: list[str]) -> list[dict]:
     for step in range(6):
         for name in order:
             n += 1
-            rows.append({"kind": "call", "step": step, "n": n, "name": name, "scale": 65536.0, "site": {"file": "t.py", "line": n % 7}})
+            rows.append(
+                {"kind": "call", "step": step, "n": n, "name": name, "scale": 65536.0, "site": {"file": "t.py", "line": n % 7}}
+            )
     return rows
 
 
@@ -27,7 +29,7 @@ def _events(order: list[str]) -> list[dict]:
     quiet=Example(events=_events(["backward", "scaler_unscale", "clip_grad_norm_", "scaler_step", "step"])),
 )
 def num_clip_before_unscale(case: Case, *, least: int = 3) -> Iterator[Said]:
-    """Gradients are clipped before scaler.unscale_(): the norm is that of the scaled gradients, so every step is clipped to nothing.
+    """Gradients are clipped before scaler.unscale_(): the limit meets scaled gradients, so every step is clipped to nothing.
 
     With a loss scale of 65,536 a limit of 1.0 acts like one of 1.5e-5. The learning curve becomes very flat. Call
     scaler.unscale_(optimizer) between backward and clip_grad_norm_.
@@ -48,8 +50,10 @@ def num_clip_before_unscale(case: Case, *, least: int = 3) -> Iterator[Said]:
     site = commonest_site(c for w in wrong for c in w.named("clip_grad_norm_", "clip_grad_value_"))
     scale = next((c.get("scale") for c in wrong[0].named("scaler_step")), None)
     yield Finding(
-        title=f"gradients are clipped at {where(site)} before scaler.unscale_(): the limit applies to gradients scaled by {scale:g}"
-        if scale else f"gradients are clipped at {where(site)} before scaler.unscale_()",
+        title=f"gradients are clipped at {where(site)} before scaler.unscale_(): the limit applies to gradients scaled by "
+        f"{scale:g}"
+        if scale
+        else f"gradients are clipped at {where(site)} before scaler.unscale_()",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence("steps that clip before unscaling", f"{len(wrong)} of {len(scaled)}", "0", "events.jsonl"),),
         location=Location.of(site),

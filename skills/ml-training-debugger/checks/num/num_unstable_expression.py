@@ -8,7 +8,11 @@ from cognate.rules.flow import RESHAPES, flows
 from cognate.rules.training import where
 
 _SITE = {"file": "t.py", "line": 22, "function": "loss"}
-RISKY = {"log": ("softmax", "sigmoid", "relu", "exp", "mul", "sub", "rsub"), "sqrt": ("sum", "mean", "pow", "var", "mul"), "div": ()}
+RISKY = {
+    "log": ("softmax", "sigmoid", "relu", "exp", "mul", "sub", "rsub"),
+    "sqrt": ("sum", "mean", "pow", "var", "mul"),
+    "div": (),
+}
 
 
 def _parts(value: object) -> dict:
@@ -17,7 +21,9 @@ def _parts(value: object) -> dict:
         {"w": 1, "i": 1, "op": "log", "in": [0], "ig": True, "g": True, "site": _SITE},
         {"w": 1, "root": 1, "nodes": 2},
     ]
-    metrics = [{"step": s, "loss": 1.0} for s in range(10)] + [{"step": 10, "loss": value, "nonfinite": {"loss": "nan"} if value is None else {}}]
+    metrics = [{"step": s, "loss": 1.0} for s in range(10)] + [
+        {"step": 10, "loss": value, "nonfinite": {"loss": "nan"} if value is None else {}}
+    ]
     return {"trace": trace, "metrics": metrics}
 
 
@@ -33,10 +39,10 @@ def _parts(value: object) -> dict:
     quiet=Example(**_parts(0.9)),
 )
 def num_unstable_expression(case: Case) -> Iterator[Said]:
-    """An unstable expression makes the loss NaN: log of a probability that reaches zero, or a square root at zero, without an epsilon.
+    """An unstable expression makes the loss NaN: log of a probability that reaches zero, or a root at zero, without epsilon.
 
-    log(softmax(x)) and log(sigmoid(x)) underflow to log(0); the gradient of sqrt at zero is infinite. Use log_softmax, logsigmoid,
-    cross_entropy, or clamp and add an epsilon. Reported as a cause only where the loss did become non-finite.
+    log(softmax(x)) and log(sigmoid(x)) underflow to log(0); the gradient of sqrt at zero is infinite. Use log_softmax,
+    logsigmoid, cross_entropy, or clamp and add an epsilon. Reported as a cause only where the loss did become non-finite.
     """
     losses = loss_series(case)
     broken = losses is not None and any(v is None for v in losses.values)
@@ -44,11 +50,14 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
     if born:
         node, window = born
         yield Finding(
-            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: log, division or root of something that "
+            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: log, division or root "
+            f"of something that "
             "can be zero makes the loss NaN",
             proof=Proof.MEASUREMENT,
             evidence=(
-                Evidence("share of NaN / inf in its output", [node.get("nan"), node.get("inf")], "0", f"trace.jsonl, step {window}"),
+                Evidence(
+                    "share of NaN / inf in its output", [node.get("nan"), node.get("inf")], "0", f"trace.jsonl, step {window}"
+                ),
                 Evidence("its inputs", "finite, as far as they were traced"),
             ),
             location=Location.of(node.get("site"), node.get("m")),
@@ -65,7 +74,8 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
                 continue
             onset = next((i for i, v in enumerate(losses.values) if v is None), 0)  # type: ignore[union-attr]
             yield Finding(
-                title=f"`{node['op']}` of `{made['op']}` at {where(node.get('site'))} has no epsilon: it reaches {node['op']}(0) and makes "
+                title=f"`{node['op']}` of `{made['op']}` at {where(node.get('site'))} has no epsilon: it reaches "
+                f"{node['op']}(0) and makes "
                 "the loss non-finite",
                 proof=Proof.INFERENCE,
                 evidence=(
@@ -80,11 +90,27 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
     yield Clear("the loss stayed finite" if not broken else "no unguarded logarithm or root was seen in the traced steps")
 
 
-BIRTHS = ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "div", "truediv", "rtruediv", "reciprocal", "pow", "exp", "acos", "asin", "norm")
+BIRTHS = (
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sqrt",
+    "rsqrt",
+    "div",
+    "truediv",
+    "rtruediv",
+    "reciprocal",
+    "pow",
+    "exp",
+    "acos",
+    "asin",
+    "norm",
+)
 
 
 def _birth(case: Case) -> tuple[dict, int] | None:
-    """The first operation, in order, whose output is non-finite while everything traced before it that it depends on is finite."""
+    """The first operation, in order, whose output is non-finite while all that it depends on is finite."""
     for graph in flows(case):
         for node in graph.nodes:
             if not (node.get("nan") or node.get("inf")) or node["op"] not in BIRTHS:

@@ -34,7 +34,8 @@ def _metrics(ratio: float, losses: list) -> list[dict]:
     kind=Kind.CAUSE,
     needs={"metrics.update_ratio", "metrics.lr"},
     explains={
-        "loss-diverging", "loss-nonfinite", "loss-not-decreasing", "grad-exploding", "model-dead-relu", "data-input-label-misaligned",
+        "loss-diverging", "loss-nonfinite", "loss-not-decreasing", "grad-exploding", "model-dead-relu",
+        "data-input-label-misaligned",
         "model-saturated-activation", "grad-vanishing",
     },
     core=True,
@@ -75,21 +76,15 @@ def opt_lr_too_high(case: Case, *, ratio: float = 0.1, worse: float = 0.95, burs
     shown = typical if typical > ratio else early
     yield Finding(
         title=f"the learning rate {number(max(rates))} is too high: each step moves the weights by {shown:.0%} of their size "
-        + (
-            "and the loss becomes non-finite" if blow_up else f"and the loss goes from {number(head)} to {number(tail)}"
-        ),
+        + ("and the loss becomes non-finite" if blow_up else f"and the loss goes from {number(head)} to {number(tail)}"),
         proof=Proof.INFERENCE,
         evidence=(
             Evidence("median |Δw|/|w| per step", typical, "about 1e-3, below 0.1", "metrics.jsonl"),
-            Evidence(
-                "loss, first and last", f"{number(head)} → {'non-finite' if blow_up else number(tail)}", "falling"
-            ),
+            Evidence("loss, first and last", f"{number(head)} → {'non-finite' if blow_up else number(tail)}", "falling"),
         ),
         location=Location.of(argument_origin(case, site, "lr") or site),
         onset_step=next((s for s, v in ratios if v > ratio), 0),
-        fix=Fix(
-            f"Lower the learning rate tenfold, to about {number(max(rates) / 10)}, and warm it up over the first steps."
-        ),
+        fix=Fix(f"Lower the learning rate tenfold, to about {number(max(rates) / 10)}, and warm it up over the first steps."),
     )
 
 

@@ -24,7 +24,8 @@ def _parts(ratio: float, losses: list) -> dict:
     explains={"loss-not-decreasing", "data-input-label-misaligned"},
     core=True,
     sources={
-        "distance": "CS231n: about 1e-3 of the weights a step; a run that moved them by under a twentieth in all has not trained them",
+        "distance": "CS231n: about 1e-3 of the weights a step; a run that moved them by under a twentieth in all has not "
+        "trained them",
         "gain": "TheDeepChecker: less than 5 % is no descent; doubled, as slow runs do creep",
         "learned": "Karpathy's recipe: the same batch is learned by heart at an ordinary rate, so the rate is what is missing",
     },
@@ -34,9 +35,9 @@ def _parts(ratio: float, losses: list) -> dict:
 def opt_lr_too_low(case: Case, *, distance: float = 0.05, gain: float = 0.1, learned: float = 0.7) -> Iterator[Said]:
     """The learning rate is too low: updates are a vanishing part of the weights, and the loss hardly moves.
 
-    The gradient is there, the step is not: over the whole run the weights travel a few percent of their size. A copy trained on one
-    batch at an ordinary rate learns it at once. Usual places: a rate in the wrong unit, a warm-up that never ends, a schedule that
-    was stepped so often that the rate is gone.
+    The gradient is there, the step is not: over the whole run the weights travel a few percent of their size. A copy trained
+    on one batch at an ordinary rate learns it at once. Usual places: a rate in the wrong unit, a warm-up that never ends, a
+    schedule that was stepped so often that the rate is gone.
     """
     rows = [r for r in case.metrics if r.get("update_ratio") is not None]
     ratios = [moved for r in rows if (moved := r.get("update_ratio")) is not None]
@@ -56,7 +57,15 @@ def opt_lr_too_low(case: Case, *, distance: float = 0.05, gain: float = 0.1, lea
         return
     rate = max(lr for r in rows if (lr := r.get("lr")) is not None)
     site = commonest_site(o for o in case.model.get("optimizers", []) if o.get("site"))
-    shown = (Evidence("one batch at 3e-3 on a copy, 60 steps", f"{number(able[0]['first'])} → {number(able[0]['last'])}", "", "probe"),) if able else ()
+    shown = (
+        (
+            Evidence(
+                "one batch at 3e-3 on a copy, 60 steps", f"{number(able[0]['first'])} → {number(able[0]['last'])}", "", "probe"
+            ),
+        )
+        if able
+        else ()
+    )
     yield Finding(
         title=f"the learning rate {number(rate)} is too low: each step moves the weights by {number(typical)} of their size, "
         f"and the loss stays at {number(tail)}",
@@ -69,5 +78,8 @@ def opt_lr_too_low(case: Case, *, distance: float = 0.05, gain: float = 0.1, lea
         ),
         location=Location.of(argument_origin(case, site, "lr") or site),
         onset_step=0,
-        fix=Fix(f"Raise the learning rate by a factor of about {min(1e4, 1e-3 / typical):.0g}, or find what keeps it low (warm-up, schedule)."),
+        fix=Fix(
+            f"Raise the learning rate by a factor of about {min(1e4, 1e-3 / typical):.0g}, or find what keeps it low "
+            f"(warm-up, schedule)."
+        ),
     )

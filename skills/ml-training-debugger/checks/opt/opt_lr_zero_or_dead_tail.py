@@ -20,9 +20,7 @@ from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Pr
         "share": "a tenth of the run, five times what a cosine to zero spends below a thousandth",
         "least": "ten steps: fewer happen at the ends of warm-up and decay",
     },
-    fires=Example(
-        metrics=[{"step": step, "loss": 1.0, "lr": max(0.0, 0.1 * (1 - step / 50))} for step in range(1, 100)]
-    ),
+    fires=Example(metrics=[{"step": step, "loss": 1.0, "lr": max(0.0, 0.1 * (1 - step / 50))} for step in range(1, 100)]),
     quiet=Example(metrics=[{"step": step, "loss": 1.0, "lr": 0.1 * (1 - step / 100)} for step in range(1, 100)]),
 )
 def opt_lr_zero_or_dead_tail(
@@ -36,9 +34,7 @@ def opt_lr_zero_or_dead_tail(
     """
     curves = [curve for curve in lr_curves(case) if len(curve.values) >= least and None not in curve.values]
     if not curves:
-        yield Skip(
-            f"fewer than {least} learning rates are known", "log the learning rate, or observe with `cognate run`"
-        )
+        yield Skip(f"fewer than {least} learning rates are known", "log the learning rate, or observe with `cognate run`")
     for curve in curves:
         rates = [abs(value) for value in curve.values if value is not None]
         finding = None if _moved(case, curve) else _judge(curve, rates, dead, max(least, share * len(rates)))
@@ -55,9 +51,7 @@ def _judge(curve: Curve, rates: list[float], dead: float, enough: float) -> Find
     peak = max(rates)
     count, steps = len(rates), curve.steps
     if peak == 0:
-        return _finding(
-            curve, f"the {curve.title} is exactly 0 at all {count} recorded steps", 0, (0, count), Severity.ERROR
-        )
+        return _finding(curve, f"the {curve.title} is exactly 0 at all {count} recorded steps", 0, (0, count), Severity.ERROR)
     head = next(index for index, rate in enumerate(rates) if rate > 0)
     if head >= enough:
         title = f"the {curve.title} is exactly 0 until {curve.unit} {steps[head]}: {head} of {count} recorded steps are lost"

@@ -21,7 +21,7 @@ def _model(owner: str | None) -> dict:
     needs={"model"},
     explains={"loss-not-decreasing", "data-input-label-misaligned", "opt-lr-too-low"},
     core=True,
-    sources={"least": "faults.md section 7: look again after two effective steps"},
+    sources={"least": "known trap, step-0 artefacts: look again after two effective steps"},
     fires=Example(model=_model(None)),
     quiet=Example(model=_model("optimizer#0")),
 )
@@ -34,7 +34,9 @@ def opt_params_missing(case: Case, *, least: int = 3) -> Iterator[Said]:
     optimizers = [o for o in case.model.get("optimizers", []) if o.get("steps", 0) >= least]
     if not optimizers:
         return
-    trained = [p for p in parameters(case) if p.get("requires_grad") and p.get("grad") == "present" and p.get("windows", 0) >= least]
+    trained = [
+        p for p in parameters(case) if p.get("requires_grad") and p.get("grad") == "present" and p.get("windows", 0) >= least
+    ]
     # A part that was loaded, or that an earlier optimizer trained, may be held fixed on purpose; a random one is forgotten.
     missing = [p for p in trained if not p.get("optimizer") and not p.get("moved") and not p["loaded"]]
     if not missing:
@@ -44,7 +46,8 @@ def opt_params_missing(case: Case, *, least: int = 3) -> Iterator[Said]:
     numel = sum(p.get("numel", 0) for p in missing)
     site = commonest_site(optimizers)
     yield Finding(
-        title=f"{short(names)} receive gradients but are not in any optimizer param group: they stay at their random initial values",
+        title=f"{short(names)} receive gradients but are not in any optimizer param group: they stay at their random "
+        f"initial values",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("trainable tensors with a gradient that no optimizer owns", len(missing), "0", "model.json"),

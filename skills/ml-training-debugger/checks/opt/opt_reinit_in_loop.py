@@ -8,7 +8,10 @@ from cognate.rules.training import where
 
 def _events(count: int) -> list[dict]:
     site = {"file": "t.py", "line": 12, "function": "train"}
-    return [{"kind": "optimizer", "step": 20 * i, "object": f"optimizer#{i}", "holds": "parameter#0", "site": site} for i in range(count)]
+    return [
+        {"kind": "optimizer", "step": 20 * i, "object": f"optimizer#{i}", "holds": "parameter#0", "site": site}
+        for i in range(count)
+    ]
 
 
 @rule(

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.training import commonest_site, number, where
@@ -38,10 +39,16 @@ def planned_steps(schedule: dict) -> float | None:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"events.scheduler", "events.schedules", "metrics.lr"},
-    explains={"opt-lr-zero-or-dead-tail", "loss-not-decreasing", "opt-lr-too-low", "data-input-label-misaligned", "loss-diverging"},
+    explains={
+        "opt-lr-zero-or-dead-tail",
+        "loss-not-decreasing",
+        "opt-lr-too-low",
+        "data-input-label-misaligned",
+        "loss-diverging",
+    },
     sources={
         "early": "our calibration: a schedule used up in under two thirds of its calls is no rounding of drop_last or epochs",
-        "late": "faults.md: at the end above 10 % of the peak; a run that made a fifth of the planned calls was meant otherwise",
+        "late": "taxonomy: at the end above 10 % of the peak; a run that made a fifth of the planned calls was meant otherwise",
         "decay": "our calibration: an exponential decay to a millionth of the rate in mid-run serves nobody",
     },
     fires=Example(**_parts(10, 100)),
@@ -73,7 +80,8 @@ def opt_sched_horizon_mismatch(case: Case, *, early: float = 0.66, late: float =
             middle = rates[len(rates) // 2]
             if middle < decay * max(rates):
                 found = True
-                what = f"decayed the rate to {number(middle)} of {number(max(rates))} by the middle of the run ({made} calls of step())"
+                fall = f"{number(middle)} of {number(max(rates))}"
+                what = f"decayed the rate to {fall} by the middle of the run ({made} calls of step())"
                 yield _finding(case, schedule, sites, what)
     endless = _endless_warmup(case)
     if endless:
@@ -91,7 +99,7 @@ def _ended_well(case: Case) -> bool:
 
 def _finding(case: Case, schedule: dict, sites: dict, what: str) -> Finding:
     site = sites.get(schedule["object"])
-    steps = [c for c in case.events("call", name="scheduler_step", object=schedule["object"])]
+    steps = list(case.events("call", name="scheduler_step", object=schedule["object"]))
     place = commonest_site(steps) or site
     often = schedule.get("steps", 0)
     unit = "batch" if often >= 0.9 * case.steps else "epoch"
@@ -112,23 +120,31 @@ def _finding(case: Case, schedule: dict, sites: dict, what: str) -> Finding:
 
 def _endless_warmup(case: Case) -> Finding | None:
     """A rate that starts near zero and still rises at the last step of a run that ended by itself."""
-    rates = [float(r["lr"]) for r in case.metrics if r.get("lr") is not None]
+    rates = [float(r["lr"] or 0.0) for r in case.metrics if r.get("lr") is not None]
     if len(rates) < 50 or not _ended_well(case) or rates[0] > 0.05 * rates[-1]:
         return None
-    if any(b < a for a, b in zip(rates, rates[1:], strict=False)) or rates[-1] <= rates[-max(2, len(rates) // 10)]:
+    if any(b < a for a, b in pairwise(rates)) or rates[-1] <= rates[-max(2, len(rates) // 10)]:
         return None
     site = next((e.get("site") for e in case.events("scheduler")), None)
     return Finding(
-        title=f"the warm-up never ends: the learning rate still rises at the last of {len(rates)} steps ({number(rates[-1])}), so the scheduler's "
+        title=f"the warm-up never ends: the learning rate still rises at the last of {len(rates)} steps "
+        f"({number(rates[-1])}), so the scheduler's "
         "horizon is longer than the run",
         proof=Proof.MEASUREMENT,
         evidence=(
-            Evidence("learning rate, first and last step", [rates[0], rates[-1]], "falls or stays after a warm-up of at most 10 %", "metrics.jsonl"),
+            Evidence(
+                "learning rate, first and last step",
+                [rates[0], rates[-1]],
+                "falls or stays after a warm-up of at most 10 %",
+                "metrics.jsonl",
+            ),
             Evidence("optimizer steps of the run", len(rates)),
         ),
         location=Location.of(_horizon(case, site)),
         onset_step=0,
-        fix=Fix("Compute the total and warm-up steps in optimizer steps: batches per epoch times epochs, divided by the accumulation."),
+        fix=Fix(
+            "Compute the total and warm-up steps in optimizer steps: batches per epoch times epochs, divided by the accumulation."
+        ),
     )
 
 
@@ -136,8 +152,15 @@ def _horizon(case: Case, site: dict | None) -> dict | None:
     """The line that computes the number of steps, by the names that people give it; else where the scheduler is built."""
     for file, tree in case.trees.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and not isinstance(node.value, ast.Constant):
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and not isinstance(node.value, ast.Constant)
+            ):
                 name = node.targets[0].id.lower()
-                if "total" in name and ("step" in name or name in ("t_total", "total")) or name in ("num_training_steps", "max_steps"):
+                if ("total" in name and ("step" in name or name in ("t_total", "total"))) or name in (
+                    "num_training_steps",
+                    "max_steps",
+                ):
                     return {"file": file, "line": node.lineno}
     return site

@@ -9,7 +9,13 @@ _SITE = {"file": "t.py", "line": 20, "function": "main"}
 
 
 def _parts(steps: int) -> dict:
-    schedule = {"object": "scheduler#0", "cls": "CosineAnnealingLR", "optimizer": "optimizer#0", "plan": {"T_max": 50}, "steps": steps}
+    schedule = {
+        "object": "scheduler#0",
+        "cls": "CosineAnnealingLR",
+        "optimizer": "optimizer#0",
+        "plan": {"T_max": 50},
+        "steps": steps,
+    }
     return {
         "events": [{"kind": "scheduler", "site": _SITE, **schedule}, {"kind": "schedules", "schedules": [schedule]}],
         "metrics": [{"step": i, "lr": 0.1} for i in range(60)],
@@ -43,7 +49,8 @@ def opt_sched_never_stepped(case: Case, *, least: int = 30) -> Iterator[Said]:
     sites = {e["object"]: e.get("site") for e in case.events("scheduler")}
     for schedule in idle:
         yield Finding(
-            title=f"{schedule['cls']} of {where(sites.get(schedule['object']))} is never stepped: the learning rate never changes",
+            title=f"{schedule['cls']} of {where(sites.get(schedule['object']))} is never stepped: the learning rate never "
+            f"changes",
             proof=Proof.MEASUREMENT,
             evidence=(Evidence("calls of its step()", 0, f"one an epoch or one of {case.steps} steps", "events.jsonl"),),
             location=Location.of(sites.get(schedule["object"])),

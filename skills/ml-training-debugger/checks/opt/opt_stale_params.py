@@ -25,7 +25,7 @@ def _model(owner: str | None, orphans: list[dict]) -> dict:
     needs={"model"},
     explains={"opt-params-missing", "loss-not-decreasing", "opt-step-no-effect", "data-input-label-misaligned", "opt-lr-too-low"},
     core=True,
-    sources={"least": "faults.md section 7: look again after two effective steps"},
+    sources={"least": "known trap, step-0 artefacts: look again after two effective steps"},
     fires=Example(model=_model(None, [{"group": 0, "shape": [8, 8]}])),
     quiet=Example(model=_model("optimizer#0", [])),
 )
@@ -41,7 +41,10 @@ def opt_stale_params(case: Case, *, least: int = 3) -> Iterator[Said]:
     left_out = [
         p
         for p in parameters(case)
-        if p.get("requires_grad") and p.get("grad") == "present" and p.get("windows", 0) >= least and not p.get("moved")
+        if p.get("requires_grad")
+        and p.get("grad") == "present"
+        and p.get("windows", 0) >= least
+        and not p.get("moved")
         and p.get("optimizer") not in owned_by
     ]
     if not stale or not left_out:
@@ -53,7 +56,8 @@ def opt_stale_params(case: Case, *, least: int = 3) -> Iterator[Said]:
     replaced = _replacement(case, names, optimizer.get("site"))
     also = f", replaced at {where(replaced)} afterwards" if replaced else ""
     yield Finding(
-        title=f"the optimizer of {where(optimizer.get('site'))} was built before {short(names)} existed{also}: it still holds the old "
+        title=f"the optimizer of {where(optimizer.get('site'))} was built before {short(names)} existed{also}: it still "
+        f"holds the old "
         f"parameters, and the new ones are not in the optimizer",
         proof=Proof.MEASUREMENT,
         evidence=(

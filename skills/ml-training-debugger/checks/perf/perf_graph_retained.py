@@ -1,6 +1,7 @@
 """The graph of earlier steps is kept and differentiated again."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
@@ -11,9 +12,29 @@ def _events(retain: bool) -> list[dict]:
     site = {"file": "t.py", "line": 48, "function": "<module>"}
     rows = []
     for step in range(8):
-        rows.append({"kind": "call", "step": step, "n": 2 * step, "name": "backward", "retain_graph": retain, "value": 1.0 * (step + 1), "site": site})
+        rows.append(
+            {
+                "kind": "call",
+                "step": step,
+                "n": 2 * step,
+                "name": "backward",
+                "retain_graph": retain,
+                "value": 1.0 * (step + 1),
+                "site": site,
+            }
+        )
         rows.append({"kind": "call", "step": step, "n": 2 * step + 1, "name": "step", "site": site})
-        rows.append({"kind": "loss_call", "step": step, "n": 2 * step, "fn": "mse_loss", "grad": True, "value": 1.0, "backwards": 1 + (step < 7) * retain})
+        rows.append(
+            {
+                "kind": "loss_call",
+                "step": step,
+                "n": 2 * step,
+                "fn": "mse_loss",
+                "grad": True,
+                "value": 1.0,
+                "backwards": 1 + (step < 7) * retain,
+            }
+        )
     return rows
 
 
@@ -48,7 +69,7 @@ def perf_graph_retained(case: Case, *, least: int = 3) -> Iterator[Said]:
         own[call["step"]] = own.get(call["step"], 0.0) + abs(call.get("value") or 0.0)
     excess = [abs(w.named("backward")[0]["value"]) / own[w.step] for w in retained[: 4 * least] if own.get(w.step)]
     totals = [abs(w.named("backward")[0]["value"]) for w in retained[: 4 * least]]
-    growing = len(excess) >= least and share(b > a for a, b in zip(totals, totals[1:], strict=False)) > 0.7 and max(excess) > 1.5
+    growing = len(excess) >= least and share(b > a for a, b in pairwise(totals)) > 0.7 and max(excess) > 1.5
     if own and not growing:
         yield Clear("graphs are retained within a step, not accumulated over steps")
         return
@@ -56,7 +77,8 @@ def perf_graph_retained(case: Case, *, least: int = 3) -> Iterator[Said]:
     times = [seconds for r in case.metrics if (seconds := r.get("step_time"))]
     slower = median(times[-5:]) / max(median(times[1:6]), 1e-9) if len(times) > 12 else None
     yield Finding(
-        title=f"the graph is retained: backward(retain_graph=True) at {where(site)} runs on a loss accumulated over steps, so all earlier "
+        title=f"the graph is retained: backward(retain_graph=True) at {where(site)} runs on a loss accumulated over steps, "
+        f"so all earlier "
         "batches are differentiated again",
         proof=Proof.MEASUREMENT,
         evidence=(

@@ -27,7 +27,8 @@ def _trace(squash: str) -> list[dict]:
     kind=Kind.CAUSE,
     needs={"trace"},
     sources={
-        "length": "measured for a memory of 64 steps and more: a chunked scan is 7 times faster at 64, 42 times at 2,048 (docs/recorder.md)",
+        "length": "measured for a memory of 64 steps and more: a chunked scan is 7 times faster at 64, 42 times at 2,048 "
+        "(docs/recorder.md)",
         "share": "our calibration: below a quarter of the operations the loop is not what the step waits for",
     },
     fires=Example(trace=_trace("mul")),
@@ -41,7 +42,7 @@ def perf_python_loop_over_time(case: Case, *, length: int = 32, share: float = 0
     """
     for graph in flows(case):
         counts = Counter((n["site"]["file"], n["site"]["line"]) for n in graph.nodes if n.get("site") and n["op"] in LINEAR)
-        for (file, line), count in counts.most_common(5):
+        for (file, line), _ in counts.most_common(5):
             here = [n for n in graph.nodes if n.get("site") and (n["site"]["file"], n["site"]["line"]) == (file, line)]
             steps = _chain(graph, here)
             if steps < length:
@@ -51,15 +52,25 @@ def perf_python_loop_over_time(case: Case, *, length: int = 32, share: float = 0
                 continue
             site = here[0]["site"]
             yield Finding(
-                title=f"a Python loop over time at {where(site)} computes a linear recurrence in {steps} sequential steps: vectorise it",
+                title=f"a Python loop over time at {where(site)} computes a linear recurrence in {steps} sequential steps: "
+                f"vectorise it",
                 proof=Proof.MEASUREMENT,
                 evidence=(
-                    Evidence("sequential steps of the recurrence in one forward", steps, "1 vectorised operation", f"trace, step {here[0]['w']}"),
-                    Evidence("operations of the loop among all of the step", f"{len(loop)} of {len(graph.nodes)}", f"< {share:.0%}"),
+                    Evidence(
+                        "sequential steps of the recurrence in one forward",
+                        steps,
+                        "1 vectorised operation",
+                        f"trace, step {here[0]['w']}",
+                    ),
+                    Evidence(
+                        "operations of the loop among all of the step", f"{len(loop)} of {len(graph.nodes)}", f"< {share:.0%}"
+                    ),
                 ),
                 location=Location.of(site, here[0].get("m")),
                 onset_step=0,
-                fix=Fix("Compute all steps at once: a cumulative sum of scaled inputs, or chunks of a Toeplitz matrix with a carry."),
+                fix=Fix(
+                    "Compute all steps at once: a cumulative sum of scaled inputs, or chunks of a Toeplitz matrix with a carry."
+                ),
             )
             return
     yield Clear("no linear recurrence runs as a Python loop in the traced steps")

@@ -12,7 +12,9 @@ def _events(count: int) -> list[dict]:
     site = {"file": "t.py", "line": 30, "function": "train"}
     seeds = [{"kind": "seed", "step": 10 * i, "n": i, "library": "torch", "seed": 42, "site": site} for i in range(count)]
     inputs = [{"shape": [8, 4], "hash": 7 if count > 2 else i} for i in range(12)]
-    return seeds + [{"kind": "forward", "grad": True, "training": True, "step": i, "n": 50 + i, "inputs": [t]} for i, t in enumerate(inputs)]
+    return seeds + [
+        {"kind": "forward", "grad": True, "training": True, "step": i, "n": 50 + i, "inputs": [t]} for i, t in enumerate(inputs)
+    ]
 
 
 @rule(
@@ -59,7 +61,9 @@ def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3
         "so the same random order and batches repeat",
         proof=Proof.MEASUREMENT,
         evidence=(
-            Evidence("steps at which the same seed was set", [e["step"] for e in events][:10], "once, before training", "events.jsonl"),
+            Evidence(
+                "steps at which the same seed was set", [e["step"] for e in events][:10], "once, before training", "events.jsonl"
+            ),
             Evidence("training batches that were seen again", f"{repeated:.0%}", "about 0 %"),
         ),
         location=Location.of(site),

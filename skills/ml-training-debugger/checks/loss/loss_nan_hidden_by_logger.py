@@ -90,9 +90,7 @@ def _printed_over(case: Case, at_least: int) -> Finding | None:
         onset = _dead_from(curve, at_least) if curve.source.startswith("metrics") else None
         for series in printed if onset is not None else ():
             after = [
-                value
-                for value, seen in zip(series.values, series.observed, strict=True)
-                if seen >= cast(int, onset) + at_least
+                value for value, seen in zip(series.values, series.observed, strict=True) if seen >= cast(int, onset) + at_least
             ]
             if len(after) >= 2 and None not in after:
                 return Finding(
