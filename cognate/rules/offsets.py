@@ -39,7 +39,10 @@ def agreement(case: Case, calls: int) -> Agreement | None:
     sure = {key: share for key, share in means.items() if share >= (NEXT if key[1] == 1 else SURE)}
     if not sure:
         return None
-    best = next((key for key in sure if key[1] == 1), None)
+    # Labels are handed over behind the tokens. Where the tokens themselves agree further ahead, the labels came shifted already.
+    first = min(index for index, _ in means)
+    best = next((key for key in sure if key[0] == first and key[1] >= 2 and (first, 1) not in sure), None)
+    best = best or next((key for key in sure if key[1] == 1), None)
     if best is None:
         if len({offset for _, offset in sure}) > 1:
             return None

@@ -82,12 +82,13 @@ def _leaks(module: nn.Module, base: Call, changed: Call, time: int, t: int) -> b
 
 
 def _axis(tensor: Tensor, time: int) -> int | None:
-    """The time axis: 1 in (batch, time, …), 0 in (time, batch, …), the last in (batch, channels, time)."""
+    """The time axis: 1 in (batch, time, …), the last in (batch, channels, time), 0 in (time, batch, …)."""
     if tensor.dim() >= 2 and tensor.shape[1] == time:
         return 1
-    if tensor.dim() == 3 and tensor.shape[0] == time:
-        return 0
-    return 2 if tensor.dim() == 3 and tensor.shape[2] == time else None
+    if tensor.dim() == 3 and tensor.shape[2] == time:
+        return 2
+    # Last, because a batch may happen to hold as many rows as there are tokens.
+    return 0 if tensor.dim() == 3 and tensor.shape[0] == time else None
 
 
 def _mixed(base: Tensor, changed: Tensor, time: int, t: int) -> Tensor:

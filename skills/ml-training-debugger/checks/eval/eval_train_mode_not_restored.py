@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.training import commonest_site, where
+from cognate.rules.training import where
 
 
 def _events(restored: bool) -> list[dict]:
@@ -48,7 +48,9 @@ def eval_train_mode_not_restored(case: Case, *, least: int = 3) -> Iterator[Said
         later = [e for e in mine if e["n"] > switched[0]["n"]]
         wrong = [e for e in later if not e["training"]]
         if len(wrong) >= least and len(wrong) >= 0.5 * len(later):
-            site = commonest_site(switched)
+            # The last switch before training went on in eval mode is the one that was not taken back.
+            last = [c for c in case.events("call", name="eval") if c.get("object") == name and c["n"] < wrong[0]["n"]]
+            site = (last or switched)[-1].get("site")
             yield Finding(
                 title=f"the model stays in eval mode after the evaluation at {where(site)}: model.train() is not called "
                 f"again, so "

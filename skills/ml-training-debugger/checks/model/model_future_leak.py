@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import COMPARISONS, Flow, Node, flows
-from cognate.rules.source import Site, called, class_named
+from cognate.rules.source import Site, called, class_named, made_at
 from cognate.rules.training import number, short
 
 
@@ -24,7 +24,7 @@ def _probe(before: float) -> dict:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"probe.causality"},
-    explains={"eval-teacher-forcing-gap", "loss-no-shift"},
+    explains={"eval-teacher-forcing-gap", "loss-no-shift", "model-padding-attended"},
     core=True,
     sources={
         "delta": "taxonomy, model-future-leak: 1e-5 in fp32; ten times that, relative to the scores' scale, for fused kernels"
@@ -103,6 +103,8 @@ def _place(case: Case, module: dict) -> tuple[dict | None, str]:
                 where = str(node.get("m", ""))
                 if node.get("site") and (where == name or where.startswith(f"{name}.") or where == module.get("cls")):
                     kind = "convolution" if operation == "conv1d" else "attention"
+                    if kind == "convolution":
+                        return made_at(case, node["site"], "Conv1d", used_as="conv1d"), kind
                     return _mask_made(graph, node) or node["site"], kind
     found = class_named(case, module.get("cls", ""))
     if found:

@@ -41,8 +41,8 @@ def model_padding_attended(case: Case, *, delta: float = 0.02) -> Iterator[Said]
     result = wrong[0]["result"]
     attends = any(n["op"] in ATTENTION for graph in flows(case) for n in graph.nodes) or not case.trace
     yield Finding(
-        # A mean over padded rows is a flaw that a simple model often lives with; attention that sees padding is a mistake.
-        severity=None if attends else Severity.WARNING,
+        # Simple models live well with a mean or a recurrent layer over padded rows; attention to padding is a mistake.
+        severity=None if attends else Severity.INFO,
         title=f"padding is attended: three more padding tokens (id {result['pad']}) change the outputs of real tokens, no "
         f"padding mask is in "
         "effect",

@@ -1,9 +1,11 @@
 """Updates are too small for half-precision weights."""
 
+import ast
 from collections.abc import Iterator
 from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import first_call
 from cognate.rules.training import commonest_site, parameters
 
 
@@ -61,9 +63,18 @@ def num_bf16_update_lost(case: Case, *, share: float = 0.5) -> Iterator[Said]:
             ),
             Evidence("trainable tensors in half precision", len(half)),
         ),
-        location=Location.of(site),
+        location=Location.of(_cast(case) or site),
         onset_step=0,
         fix=Fix(
             "Keep the weights in float32 and run the forward under torch.autocast, or use an optimizer with stochastic rounding."
         ),
     )
+
+
+def _cast(case: Case) -> dict | None:
+    """Where the weights were made half precision: model.bfloat16(), model.half(), or model.to(…) with such a dtype."""
+    words = ("bfloat16", "float16", "dtype")
+    cast = first_call(
+        case, "to", where=lambda node: any(w in ast.unparse(a) for a in (*node.args, *node.keywords) for w in words)
+    )
+    return first_call(case, "bfloat16", "half") or cast

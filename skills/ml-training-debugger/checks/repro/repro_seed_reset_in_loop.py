@@ -1,10 +1,11 @@
 """The random generator is reseeded inside the training loop."""
 
+import ast
 from collections import Counter
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.source import in_loop
+from cognate.rules.source import called, function_at, in_loop
 from cognate.rules.training import where
 
 
@@ -72,9 +73,16 @@ def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3
     )
 
 
+DRAWS = ("rand", "randn", "randint", "randperm", "choice", "choices", "sample", "shuffle", "uniform", "normal", "multinomial")
+
+
 def _looping(case: Case, event: dict) -> dict:
     """The frame, innermost first, whose line stands in a loop: a helper such as set_seed() is not where the fault is."""
     frames = event.get("stack") or [event["site"]]
+    function = function_at(case, frames[0]["file"], frames[0]["line"])
+    # A function that seeds and then draws is itself the fault; one that only seeds is called from where the fault is.
+    if function and any(isinstance(n, ast.Call) and called(n) in DRAWS for n in ast.walk(function)):
+        return frames[0]
     return next((frame for frame in frames if in_loop(case, frame)), event["site"])
 
 
