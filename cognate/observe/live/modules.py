@@ -17,6 +17,8 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 
 # Root forwards described in full per window and kind (training, evaluation).
 CLOSE_FORWARDS = 3
+# Rows (samples, or places in them) over which a unit must be silent to be called so.
+MOST_UNIT_ROWS = 256
 # Windows to look at closely after a module or parameter is assigned in mid-run.
 REFOCUS = 12
 # Times that a no_grad block alone opens the hooks; a script that uses one in every step must not pay for it for ever.
@@ -180,7 +182,7 @@ class Modules:
         self.used.add(module)
         if self.stack:
             if self.recorder.deep and torch.is_grad_enabled() and isinstance(output, Tensor):
-                self._activation(module, output)
+                timed(self.recorder)(self._activation)(module, output)
             return
         if next(module.parameters(), None) is None:
             return
@@ -229,6 +231,7 @@ class Modules:
         if type(module).__name__ in ACTIVATIONS:
             flat = output.detach().reshape(-1, output.shape[-1]) if output.dim() != 4 else output.detach().flatten(2)
             units = flat if output.dim() != 4 else flat.permute(0, 2, 1).reshape(-1, output.shape[1])
+            units = units[:: max(1, units.shape[0] // MOST_UNIT_ROWS)]
             record["dead"] = float((units.abs().amax(0) == 0).float().mean())  # units silent over the whole batch
             record["units"], record["rows"] = units.shape[1], units.shape[0]
             record["saturated"] = _saturated(type(module).__name__, values)
