@@ -11,7 +11,7 @@ from cognate.errors import UsageError
 _SKILL = """---
 name: {name}
 description: Checks training runs for what went wrong in our own projects. Use when judging a run of this team.
-compatibility: Needs the cognate command (pip install cognate-ml) and Python 3.10 or newer.
+compatibility: Needs the cognate command (distribution cognate-ml) and Python 3.10 or newer.
 metadata:
   version: "0.1.0"
 ---

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import flows
 from cognate.rules.source import first_call
-from cognate.rules.training import number
+from cognate.rules.training import modules, number
 
 
 def _probe(moved: float) -> dict:
@@ -40,9 +40,10 @@ def model_padding_attended(case: Case, *, delta: float = 0.02) -> Iterator[Said]
         return
     result = wrong[0]["result"]
     attends = any(n["op"] in ATTENTION for graph in flows(case) for n in graph.nodes) or not case.trace
+    recurrent = any(m.get("cls") in ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell") for m in modules(case).values())
     yield Finding(
         # Simple models live well with a mean or a recurrent layer over padded rows; attention to padding is a mistake.
-        severity=None if attends else Severity.INFO,
+        severity=None if attends and not recurrent else Severity.INFO,
         title=f"padding is attended: three more padding tokens (id {result['pad']}) change the outputs of real tokens, no "
         f"padding mask is in "
         "effect",

@@ -78,12 +78,12 @@ DRAWS = ("rand", "randn", "randint", "randperm", "choice", "choices", "sample", 
 
 def _looping(case: Case, event: dict) -> dict:
     """The frame, innermost first, whose line stands in a loop: a helper such as set_seed() is not where the fault is."""
-    frames = event.get("stack") or [event["site"]]
+    frames: list[dict] = event.get("stack") or [event["site"]]
     function = function_at(case, frames[0]["file"], frames[0]["line"])
     # A function that seeds and then draws is itself the fault; one that only seeds is called from where the fault is.
     if function and any(isinstance(n, ast.Call) and called(n) in DRAWS for n in ast.walk(function)):
         return frames[0]
-    return next((frame for frame in frames if in_loop(case, frame)), event["site"])
+    return next((frame for frame in frames if in_loop(case, frame)), frames[0])
 
 
 def _draws_per_epoch(case: Case, events: list[dict]) -> bool:
