@@ -205,6 +205,9 @@ class Modules:
             if depends_on_mode(part) and part.training != grad and len(moody) < 20:
                 moody.append(f"{name or '.'}:{type(part).__name__}")
         inputs, outputs = facts.tensors_in(given)[:4], facts.tensors_in(output)[:4]
+        described = [facts.describe(t) | {"hash": facts.fingerprint(t)} for t in inputs]
+        if inputs and inputs[0].is_floating_point() and inputs[0].numel():
+            described[0]["distinct"] = int(torch.unique(facts.sample(inputs[0], 2048)).numel())
         self.recorder.event(
             "forward",
             self.recorder.sites.here(4),
@@ -215,7 +218,7 @@ class Modules:
             eval_modules=modes[False],
             mode_dependent=sum(depends_on_mode(part) for part in module.modules()),
             mode_mismatch=moody,
-            inputs=[facts.describe(t) | {"hash": facts.fingerprint(t)} for t in inputs],
+            inputs=described,
             rows=facts.row_fingerprints(inputs[0]) if inputs and inputs[0].dim() > 0 else [],
             outputs=[facts.describe(t) for t in outputs],
         )

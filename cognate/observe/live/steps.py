@@ -146,7 +146,9 @@ class Steps:
         self.optimizers.add(optimizer)
         self.on_step_begin(optimizer)
         if self.recorder.close:
-            timed(self.recorder)(self._look_at_gradients)(optimizer, bool(args[1:] or kwargs.get("closure")))
+            timed(self.recorder)(self._look_at_gradients)(
+                optimizer, any(a is not None for a in args[1:]) or kwargs.get("closure") is not None
+            )
 
     def _look_at_gradients(self, optimizer: Optimizer, closure: bool) -> None:
         recorder = self.recorder

@@ -16,7 +16,7 @@ EXTRA = 3
 def padding_influence(replay: Replay) -> dict[str, Any]:
     """Appended three more padding tokens to every row, in evaluation mode, and compared the outputs at the real tokens."""
     tokens, pad, lengths = _padded(replay)
-    batch, time = tokens.shape
+    batch, time = tokens.shape[:2]
     model = replay.copy()
     with torch.no_grad():
         args, kwargs = replay.inputs()
@@ -33,29 +33,33 @@ def padding_influence(replay: Replay) -> dict[str, Any]:
 
 
 def _padded(replay: Replay) -> tuple[Tensor, int, Tensor]:
-    """The token input, the padding id, and the real length of each row.
+    """The padded input (tokens, or vectors that end in zeros), the padding id, and the real length of each row.
 
     The id is the embedding's `padding_idx`; without one, it shows as rows that end in runs of one id, of different lengths.
     """
     known = [m.padding_idx for m in replay.snapshot.module.modules() if isinstance(m, nn.Embedding) and m.padding_idx is not None]
     for tokens in replay.snapshot.inputs:
-        if tokens.dim() != 2 or tokens.is_floating_point() or tokens.dtype is torch.bool or tokens.shape[1] < 4:
+        if tokens.dim() not in (2, 3) or tokens.dtype is torch.bool or tokens.shape[1] < 4:
             continue
-        if int(tokens.max()) <= 1:  # a mask
+        if tokens.dim() == 2 and (tokens.is_floating_point() or int(tokens.max()) <= 1):  # a mask, or a row of features
             continue
-        pad = known[0] if known else int(tokens[:, -1].mode().values)
-        runs = (tokens.flip(1) == pad).long().cumprod(1).sum(1)
+        # Sequences of vectors are padded with zeros.
+        pad = 0 if tokens.dim() == 3 else known[0] if known else int(tokens[:, -1].mode().values)
+        padded = tokens == pad if tokens.dim() == 2 else (tokens == 0).all(-1)
+        runs = padded.flip(1).long().cumprod(1).sum(1)
         shown = int((runs >= 2).sum()) >= 0.25 * len(runs) and len(set(runs.tolist()) - {0}) >= 2
-        if known or shown:
+        if shown or (known and tokens.dim() == 2):
             return tokens, pad, tokens.shape[1] - runs
-    raise NotRun("no batch of padded token rows was given to the model, and no embedding has a padding_idx")
+    raise NotRun("no batch of padded rows was given to the model, and no embedding has a padding_idx")
 
 
 def _extended(x: Tensor, tokens: Tensor, pad: int, lengths: Tensor) -> Tensor:
     """`x` with three more padded columns, if it runs along the tokens; masks get what they hold at a padded place."""
-    if x.dim() != 2 or x.shape != tokens.shape:
+    batch, time = tokens.shape[:2]
+    if x.shape == tokens.shape and tokens.dim() == 3:
+        return torch.cat([x, x.new_zeros(batch, EXTRA, x.shape[2])], 1)
+    if x.dim() != 2 or x.shape[:2] != (batch, time):
         return x
-    batch, time = tokens.shape
     value = pad
     if not torch.equal(x, tokens):
         padded = (lengths < time).nonzero().flatten()

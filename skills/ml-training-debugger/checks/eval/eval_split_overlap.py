@@ -72,7 +72,7 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
         yield Skip("too few evaluation samples were seen", "")
         return
     # Discrete inputs can be equal by chance, so only sets of many values per sample are judged there.
-    floating = all(e["inputs"][0].get("dtype", "").startswith(("float", "bfloat")) for e in held)
+    floating = all(_continuous(e["inputs"][0]) for e in held)
     wide = all(_width(e) >= 24 for e in held)
     lowest = min(shares.values())
     key = max(shares, key=lambda k: (shares[k] < 0.999, shares[k]))
@@ -101,6 +101,13 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
             "Split once, before any augmentation or oversampling, by sample or group id, and assert that the parts are disjoint."
         ),
     )
+
+
+FEW_VALUES = 32  # floats that take no more values than this (pixels that are on or off) are discrete
+
+
+def _continuous(tensor: dict) -> bool:
+    return bool(tensor.get("dtype", "").startswith(("float", "bfloat")) and tensor.get("distinct", FEW_VALUES + 1) > FEW_VALUES)
 
 
 CHANCE = 3.0  # times the share that repeats within the evaluation set itself lead one to expect

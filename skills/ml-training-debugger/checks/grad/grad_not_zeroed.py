@@ -41,26 +41,36 @@ def grad_not_zeroed(case: Case, *, least: int = 3) -> Iterator[Said]:
     direction is that of old batches, and momentum or a large rate then makes the loss jump by orders of magnitude.
     """
     steps = [call for w in windows(case) for call in w.named("step") if not call.get("closure")]
-    later = [call for call in steps if call["step"] > 0]
-    if len(later) < least:
-        yield Skip(f"only {len(later)} optimizer steps were looked at closely", "run at least a few steps")
+    # Judged by optimizer: of two, one may be cleared and the other not.
+    owners = {call.get("object"): [c for c in steps if c.get("object") == call.get("object")][1:] for call in steps}
+    owners = {owner: later for owner, later in owners.items() if len(later) >= least}
+    if not owners:
+        yield Skip("too few optimizer steps were looked at closely", "run at least a few steps")
         return
+    owner = max(owners, key=lambda name: share(bool(c.get("carried")) for c in owners[name]))
+    later = owners[owner]
     carried = [call for call in later if call.get("carried")]
     if share(bool(call.get("carried")) for call in later) < 0.8 or len(carried) < least:
         yield Clear(f"gradients were cleared before {len(later) - len(carried)} of {len(later)} steps looked at")
         return
     backward = [call for w in windows(case) for call in w.named("backward")]
     site = commonest_site(backward) or commonest_site(carried)
-    cleared = case.calls.get("zero_grad", 0)
-    never = "is never called" if not cleared else f"is called only {cleared} times in {case.steps} steps"
+    cleared = sum(c["name"] == "zero_grad" and c.get("object") == owner for c in case.events("call"))
+    whose = "" if len(owners) < 2 else f" for the optimizer of {where(_built(case, owner))}"
+    never = "is never called" if not cleared else "is called too rarely"
     yield Finding(
-        title=f"zero_grad() {never}: gradients accumulate over all iterations instead of being cleared before each backward",
+        title=f"zero_grad() {never}{whose}: gradients accumulate over all iterations instead of being cleared before each "
+        f"backward",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("steps whose gradients still held those of the step before", f"{len(carried)} of {len(later)}", "0"),
-            Evidence("calls of zero_grad", cleared, f"about {case.steps}", "events.jsonl"),
+            Evidence("calls of zero_grad in the windows looked at", cleared, f"about {len(later)}", "events.jsonl"),
         ),
         location=Location.of(site),
         onset_step=int(carried[0]["step"]),
         fix=Fix(f"Call optimizer.zero_grad() before loss.backward() in every iteration ({where(site)})."),
     )
+
+
+def _built(case: Case, owner: str | None) -> dict | None:
+    return next((e.get("site") for e in case.events("optimizer") if e.get("object") == owner), None)

@@ -43,12 +43,13 @@ def _parts(reduction: str) -> dict:
     sources={
         "gap": "our calibration: the first term does not depend on the input where dealing samples to others changes it by "
         "under 5 %",
+        "heavy": "taxonomy, loss-aux-dominates: more than ten times (a proposal there), as a factor in the source",
         "weight": "our calibration: a factor under a hundredth on the sum is a deliberate weight such as batch/data-set size",
     },
     fires=Example(**_parts("sum")),
     quiet=Example(**_parts("mean")),
 )
-def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01) -> Iterator[Said]:
+def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01, heavy: float = 10.0) -> Iterator[Said]:
     """An auxiliary term dominates: it is summed over the batch while the main loss is averaged, so the model serves it alone.
 
     A KL or penalty term reduced by sum() beside a mean reconstruction error weighs as many times more as there are elements. The
@@ -57,7 +58,7 @@ def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01) -
     graphs = flows(case)
     if not graphs:
         return
-    mixed = next((found for graph in graphs if (found := _mixed(graph, weight))), None)
+    mixed = next((found for graph in graphs if (found := _mixed(graph, weight) or _weighted(graph, heavy))), None)
     late = [p for p in case.probe("input_dependence") if p["step"] >= 40 and p["result"].get("real")]
     if mixed is None:
         yield Clear("no term summed over the batch is added to one averaged over it")
@@ -70,11 +71,9 @@ def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01) -
     if dependence > gap:
         yield Clear(f"a summed and an averaged term are added, yet the main loss depends on the input ({dependence:.0%})")
         return
-    total, size = mixed
+    total, reason = mixed
     yield Finding(
-        title=f"the auxiliary term at {where(total.get('site'))} dominates: it is summed over the batch ({size} elements) "
-        f"while the main "
-        "loss is averaged, and the model ignores its input",
+        title=f"the auxiliary term at {where(total.get('site'))} dominates: it {reason}, and the model ignores its input",
         proof=Proof.EXPERIMENT,
         evidence=(
             Evidence(
@@ -83,21 +82,45 @@ def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01) -
                 "far apart",
                 f"step {late[-1]['step']}",
             ),
-            Evidence("reduction of the auxiliary term", f"sum over {size} elements", "mean, as the main loss"),
+            Evidence("the auxiliary term", reason, "weighed like the main loss"),
             Evidence("its value when traced", number(total.get("v"))),
         ),
         location=Location.of(total.get("site")),
         onset_step=0,
-        fix=Fix("Reduce both terms alike: divide the sum by the batch size, or sum the main loss over its elements too."),
+        fix=Fix(
+            "Weigh both terms alike: the same reduction (sum or mean over the batch) and a weight near one, annealed if need be."
+        ),
     )
 
 
-def _mixed(graph: Flow, weight: float) -> tuple[dict, int] | None:
+def _weighted(graph: Flow, heavy: float) -> tuple[dict, str] | None:
+    """A scalar term whose factors multiply to `heavy` times those of the term that it is added to."""
+    for node in graph.find(lambda n: n["op"] in ("add", "radd", "iadd") and n.get("shape") == [] and n.get("g", False)):
+        factors = [(_factor(graph, graph.nodes[i]), graph.nodes[i]) for i in node.get("in", ())]
+        if len(factors) == 2 and all(part.get("g") for _, part in factors):
+            (low, _), (high, term) = sorted(factors, key=lambda item: item[0])
+            if high >= heavy and high >= heavy * low:
+                return term, f"has a weight of {high:g} against {low:g} of the main loss"
+    return None
+
+
+def _factor(graph: Flow, node: dict) -> float:
+    factor = 1.0
+    for _ in range(4):
+        scalar = node.get("a", {}).get("scalar")
+        if node["op"] not in ("mul", "rmul", "div", "truediv") or not isinstance(scalar, (int, float)) or not node.get("in"):
+            break
+        factor = factor * abs(scalar) if "mul" in node["op"] else factor / max(abs(scalar), 1e-30)
+        node = graph.nodes[node["in"][0]]
+    return factor
+
+
+def _mixed(graph: Flow, weight: float) -> tuple[dict, str] | None:
     for node in graph.find(lambda n: n["op"] in ("add", "radd", "sub", "iadd") and n.get("shape") == [] and n.get("g", False)):
         parts = [_reduction(graph, graph.nodes[i], weight) for i in node.get("in", ())]
         sums = [p for p in parts if p and p[0] == "sum"]
         if sums and any(p and p[0] == "mean" for p in parts):
-            return sums[0][1], sums[0][2]
+            return sums[0][1], f"is summed over the batch ({sums[0][2]} elements) while the main loss is averaged"
     return None
 
 

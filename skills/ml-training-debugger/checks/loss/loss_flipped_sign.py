@@ -6,6 +6,7 @@ from statistics import median
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.flow import Flow, flows
 from cognate.rules.source import called
 from cognate.rules.training import commonest_site, train_losses, where
 
@@ -42,7 +43,7 @@ def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
     ascent. Adversarial terms beside a positive one, and optimizers with maximize=True, are left alone.
     """
     looked = [c for c in train_losses(case) if c.get("coefficient")]
-    maximised = _likelihood_minimised(case)
+    maximised = _likelihood_minimised(case) or _traced_likelihood(case)
     if maximised and not looked:
         yield maximised
         return
@@ -114,3 +115,70 @@ def _positive_log_prob(node: ast.AST) -> bool:
     while isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and called(node) in ("mean", "sum"):
         node = node.func.value
     return isinstance(node, ast.Call) and called(node) == "log_prob"
+
+
+KEEPS = {
+    "mean",
+    "sum",
+    "add",
+    "radd",
+    "iadd",
+    "getitem",
+    "gather",
+    "squeeze",
+    "view",
+    "reshape",
+    "flatten",
+    "diagonal",
+    "diag",
+    "stack",
+}
+
+
+def _traced_likelihood(case: Case) -> Finding | None:
+    """A log-likelihood (score minus logsumexp, or a picked log-softmax) that enters the objective with a plus sign."""
+    for graph in flows(case):
+        for node in graph.nodes:
+            sources = [graph.nodes[i]["op"] for i in node.get("in", ())]
+            score = node["op"] == "sub" and len(sources) == 2 and sources[1] == "logsumexp"
+            picked = node["op"] in ("getitem", "gather") and sources[:1] == ["log_softmax"]
+            if (score or picked) and node.get("g") and node.get("site") and _sign(graph, node) == 1:
+                site = node["site"]
+                return Finding(
+                    title=f"the log-likelihood at {where(site)} has the wrong sign: it enters the loss with a plus, so the "
+                    f"error is maximised",
+                    proof=Proof.MEASUREMENT,
+                    evidence=(
+                        Evidence(
+                            "sign of the log-likelihood in what is differentiated", "+", "-", f"trace.jsonl, step {node['w']}"
+                        ),
+                        Evidence(
+                            "the loss when traced", graph.nodes[graph.root].get("v") if graph.root is not None else None, "≥ 0"
+                        ),
+                    ),
+                    location=Location.of(site),
+                    onset_step=0,
+                    fix=Fix("Put a minus sign before it: a log-likelihood is maximised by minimising its negative."),
+                )
+    return None
+
+
+def _sign(graph: Flow, node: dict) -> int | None:
+    """+1 or -1 with which `node` enters the root, through sums and factors of known sign alone; None where that is not all."""
+    sign, at = 1, node["i"]
+    for _ in range(40):
+        if at == graph.root:
+            return sign
+        users = [u for u in graph.users.get(at, ()) if graph.nodes[u].get("g")]
+        if len(users) != 1:
+            return None
+        user = graph.nodes[users[0]]
+        scalar = user.get("a", {}).get("scalar")
+        if user["op"] == "neg" or (user["op"] == "sub" and user.get("in", [None])[-1] == at and len(user["in"]) == 2):
+            sign = -sign
+        elif user["op"] in ("mul", "rmul", "div", "truediv") and isinstance(scalar, (int, float)) and scalar != 0:
+            sign = sign if scalar > 0 else -sign
+        elif user["op"] == "rsub" or (user["op"] not in KEEPS and user["op"] != "sub"):
+            return None
+        at = user["i"]
+    return None

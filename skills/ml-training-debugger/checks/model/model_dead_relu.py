@@ -63,6 +63,8 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
             Evidence("layers above the bound", sorted(dead)),
         ),
         location=Location.of(site, name),
-        onset_step=int(case.layers[0]["step"]),
+        onset_step=next(
+            (int(r["step"]) for r in case.layers if r.get("activation", {}).get(name, {}).get("dead", 0.0) >= share), 0
+        ),
         fix=Fix("Initialise by He with zero bias, lower the learning rate, normalise the input, or use LeakyReLU or GELU."),
     )

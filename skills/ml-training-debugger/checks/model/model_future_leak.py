@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import COMPARISONS, Flow, Node, flows
-from cognate.rules.source import Site, called, class_named, made_at
+from cognate.rules.source import Site, called, class_named, first_call, made_at
 from cognate.rules.training import number, short
 
 
@@ -113,7 +113,8 @@ def _place(case: Case, module: dict) -> tuple[dict | None, str]:
             if isinstance(call, ast.Call) and called(call) in ("masked_fill", "scaled_dot_product_attention", "softmax"):
                 return {"file": file, "line": call.lineno, "function": definition.name}, "attention"
         return {"file": file, "line": definition.lineno, "function": definition.name}, "layer"
-    return None, "model"
+    # A library's layer: it is right by itself and wrong for this task where it is built (a bidirectional recurrence, say).
+    return first_call(case, module.get("cls", "")), "layer"
 
 
 def _mask_made(graph: Flow, applied: Node) -> Site | None:
