@@ -114,7 +114,9 @@ def _place(case: Case, module: dict) -> tuple[dict | None, str]:
                 return {"file": file, "line": call.lineno, "function": definition.name}, "attention"
         return {"file": file, "line": definition.lineno, "function": definition.name}, "layer"
     # A library's layer: it is right by itself and wrong for this task where it is built (a bidirectional recurrence, say).
-    return first_call(case, module.get("cls", "")), "layer"
+    cls = module.get("cls", "")
+    both_ways = first_call(case, cls, where=lambda node: any(k.arg == "bidirectional" for k in node.keywords))
+    return both_ways or first_call(case, cls), "layer"
 
 
 def _mask_made(graph: Flow, applied: Node) -> Site | None:
