@@ -14,7 +14,7 @@ from cognate.discovery import Skill
 from cognate.render.markdown import cell, prose, render
 from cognate.rules import Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Severity, rule
 
-GOLDEN = Path(__file__).with_name("golden_report.md")
+GOLDEN = Path(__file__).parents[2] / "reports" / "examples" / "status-report.md"
 NONE = Example()
 SECTIONS = [
     "What was accomplished",

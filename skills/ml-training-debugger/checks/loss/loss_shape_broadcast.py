@@ -57,7 +57,9 @@ def loss_shape_broadcast(case: Case) -> Iterator[Said]:
     if not looked and not case.trace:
         yield Skip("no elementwise loss was computed in training", "")
     else:
-        yield Clear(f"{len(looked)} elementwise losses had equal shapes")
+        yield Clear(
+            f"{len(looked)} elementwise losses had equal shapes" if looked else "no two shapes met crosswise in the traced steps"
+        )
 
 
 def _finding(what: str, left: list[int], right: list[int], site: dict | None, count: int) -> Finding:

@@ -48,7 +48,7 @@ def opt_stale_params(case: Case, *, least: int = 3) -> Iterator[Said]:
         and p.get("optimizer") not in owned_by
     ]
     if not stale or not left_out:
-        yield Clear(f"all parameters of {len(optimizers)} optimizers belong to a module of the model")
+        yield Clear(f"all parameters of {len(optimizers)} optimizer(s) belong to a module of the model")
         return
     optimizer = stale[-1]
     shapes = short([str(tuple(o["shape"])) for o in optimizer["orphans"]])
