@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cognate.rules.flow import COMPARISONS, RESHAPES, SQUASHES, Flow, Node
+from cognate.case.case import Case
+from cognate.rules.flow import COMPARISONS, RESHAPES, SQUASHES, Flow, Node, flows
 
 WORDS = ("halt", "ponder", "act_head", "stop_head", "exit_head", "act.", "halting")
 # How far back from a comparison a sigmoid may lie: running sums, remainders and masks stand between.
@@ -42,6 +43,29 @@ def comparisons(graph: Flow) -> list[Node]:
         and "true" in node
         and any(source["op"] in SQUASHES for source in graph.upstream(node, REACH))
     ]
+
+
+def halting_conditions(case: Case) -> list[list[Node]]:
+    """The comparisons that decide whether to halt, by line of source; a line whose site was not recorded is left out."""
+    lines: dict[tuple[str, int], list[Node]] = {}
+    for graph in flows(case):
+        for node in comparisons(graph) if halting_parameters(graph) else ():
+            if node.get("site"):
+                lines.setdefault((node["site"]["file"], node["site"]["line"]), []).append(node)
+    return [lines[key] for key in sorted(lines)]
+
+
+def example_trace(true: float) -> list[Node]:
+    """Two traced windows of a halting loop of four steps, whose condition holds for the share `true`: for rules' examples."""
+    rows: list[Node] = []
+    site = {"file": "model.py", "line": 50, "function": "forward"}
+    for window in (1, 40):
+        base = {"w": window, "ig": True, "shape": [4, 1]}
+        rows.append(base | {"i": 0, "op": "linear", "in": [], "p": ["halt.weight"], "g": True})
+        rows.append(base | {"i": 1, "op": "sigmoid", "in": [0], "g": True})
+        rows += [base | {"i": i, "op": "gt", "in": [1], "g": False, "true": true, "site": site} for i in range(2, 6)]
+        rows.append({"w": window, "root": None, "nodes": 6})
+    return rows
 
 
 def halted_share(node: Node) -> float:

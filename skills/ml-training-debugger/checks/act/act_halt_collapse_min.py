@@ -3,22 +3,8 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.flow import flows
-from cognate.rules.halting import comparisons, halted_share, halting_parameters
+from cognate.rules.halting import example_trace, halted_share, halting_conditions
 from cognate.rules.training import where
-
-_SITE = {"file": "model.py", "line": 50, "function": "forward"}
-
-
-def _trace(true: float) -> list[dict]:
-    rows: list[dict] = []
-    for window in (1, 40):
-        rows.append({"w": window, "i": 0, "op": "linear", "in": [], "p": ["halt.weight"], "ig": True, "g": True, "shape": [4, 1]})
-        rows.append({"w": window, "i": 1, "op": "sigmoid", "in": [0], "ig": True, "g": True, "shape": [4, 1]})
-        for i in range(2, 6):
-            rows.append({"w": window, "i": i, "op": "gt", "in": [1], "ig": True, "g": False, "true": true, "site": _SITE})
-        rows.append({"w": window, "root": None, "nodes": 6})
-    return rows
 
 
 @rule(
@@ -33,8 +19,8 @@ def _trace(true: float) -> list[dict]:
         "batch's noise",
         "settled": "our calibration: an untrained head says nothing about what the cost does to it",
     },
-    fires=Example(trace=_trace(1.0)),
-    quiet=Example(trace=_trace(0.3)),
+    fires=Example(trace=example_trace(1.0)),
+    quiet=Example(trace=example_trace(0.3)),
 )
 def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) -> Iterator[Said]:
     """Halting collapses: all tokens halt at the first step, so the extra depth is never used.
@@ -42,19 +28,14 @@ def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) 
     The cheapest answer to a ponder cost that is too large, or to a threshold below the initial halting probability, is never to
     think twice. Where the data are so easy that depth gains nothing, this is healthy; hence a warning.
     """
-    graphs = flows(case)
-    looked = [node for graph in graphs for node in comparisons(graph) if halting_parameters(graph)]
-    if not looked:
+    conditions = halting_conditions(case)
+    if not conditions:
         yield Skip("no halting condition was recognised in the traced steps", "")
         return
-    sites: dict[tuple, list[dict]] = {}
-    for node in looked:
-        site = node.get("site") or {}
-        sites.setdefault((site.get("file"), site.get("line")), []).append(node)
-    for (_, line), nodes in sorted(sites.items(), key=str):
+    for nodes in conditions:
         last = max(node["w"] for node in nodes)
         asked = [halted_share(node) for node in nodes if node["w"] == last]
-        if not line or last < settled or len(asked) < 2 or asked[0] < share:
+        if last < settled or len(asked) < 2 or asked[0] < share:
             continue
         yield Finding(
             title=f"halting collapses: the condition at {where(nodes[0]['site'])} holds for {asked[0]:.0%} of the tokens "
@@ -70,4 +51,5 @@ def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) 
             fix=Fix("Lower the ponder cost, start the halting bias negative, or force a minimum number of steps during warm-up."),
         )
         return
-    yield Clear(f"the halting condition was met by {min(halted_share(n) for n in looked):.0%} of tokens at some step")
+    met = min(halted_share(node) for nodes in conditions for node in nodes)
+    yield Clear(f"the halting condition was met by {met:.0%} of tokens at some step")

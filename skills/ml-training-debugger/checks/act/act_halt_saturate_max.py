@@ -4,22 +4,8 @@ from collections.abc import Iterator
 
 from cognate.case.printed import printed_metrics
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.flow import flows
-from cognate.rules.halting import comparisons, halted_share, halting_parameters
+from cognate.rules.halting import example_trace, halted_share, halting_conditions
 from cognate.rules.training import where
-
-_SITE = {"file": "model.py", "line": 50, "function": "forward"}
-
-
-def _trace(true: float) -> list[dict]:
-    rows: list[dict] = []
-    for window in (1, 40):
-        rows.append({"w": window, "i": 0, "op": "linear", "in": [], "p": ["halt.weight"], "ig": True, "g": True, "shape": [4, 1]})
-        rows.append({"w": window, "i": 1, "op": "sigmoid", "in": [0], "ig": True, "g": True, "shape": [4, 1]})
-        for i in range(2, 6):
-            rows.append({"w": window, "i": i, "op": "gt", "in": [1], "ig": True, "g": False, "true": true, "site": _SITE})
-        rows.append({"w": window, "root": None, "nodes": 6})
-    return rows
 
 
 @rule(
@@ -34,8 +20,8 @@ def _trace(true: float) -> list[dict]:
         "share": "taxonomy, act-halt-saturate-max: over 95 % at the maximum (our proposal there); here no token halts "
         "early at all",
     },
-    fires=Example(trace=_trace(0.0)),
-    quiet=Example(trace=_trace(0.3)),
+    fires=Example(trace=example_trace(0.0)),
+    quiet=Example(trace=example_trace(0.3)),
 )
 def act_halt_saturate_max(case: Case, *, share: float = 0.0) -> Iterator[Said]:
     """Halting never happens: all tokens run to the maximum step, because the halting condition is never true.
@@ -43,21 +29,16 @@ def act_halt_saturate_max(case: Case, *, share: float = 0.0) -> Iterator[Said]:
     The ponder cost is then a constant and the adaptive depth a fixed one. Usual places: a threshold that the accumulated
     probability cannot reach (divided by the number of steps, or an epsilon too small), a strongly negative bias.
     """
-    graphs = flows(case)
-    looked = [(graph, node) for graph in graphs for node in comparisons(graph) if halting_parameters(graph)]
-    if not looked:
+    conditions = halting_conditions(case)
+    if not conditions:
         yield Skip("no halting condition was recognised in the traced steps", "")
         return
-    sites: dict[tuple, list[dict]] = {}
-    for _, node in looked:
-        site = node.get("site") or {}
-        sites.setdefault((site.get("file"), site.get("line")), []).append(node)
-    for (_, line), nodes in sorted(sites.items(), key=str):
+    for nodes in conditions:
         windows = {node["w"] for node in nodes}
         # Asked once a step of the recursion; one comparison alone is a readout, not a halting loop.
         repeated = len(nodes) >= 2 * len(windows)
         stuck = max(halted_share(node) for node in nodes) <= share
-        if not (line and repeated and stuck and len(windows) >= 2):
+        if not (repeated and stuck and len(windows) >= 2):
             continue
         steps = [s for n, s in printed_metrics(case).items() if "step" in n and s.values]
         extra = tuple(Evidence(f"printed {s.name}", s.values[-1], "varies") for s in steps[:2])
@@ -81,4 +62,5 @@ def act_halt_saturate_max(case: Case, *, share: float = 0.0) -> Iterator[Said]:
             fix=Fix("Make the threshold reachable: do not scale the halting probability down, and start its bias near zero."),
         )
         return
-    yield Clear(f"the halting condition was met by {max(halted_share(n) for _, n in looked):.0%} of tokens at some step")
+    met = max(halted_share(node) for nodes in conditions for node in nodes)
+    yield Clear(f"the halting condition was met by {met:.0%} of tokens at some step")

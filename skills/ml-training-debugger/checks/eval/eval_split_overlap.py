@@ -47,15 +47,8 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
     common and left alone.
     """
     forwards = [e for e in case.events("forward") if e.get("rows") and e.get("inputs")]
-    trained: dict[int, set[int]] = {}
-    for event in forwards:
-        if event["grad"]:
-            for row in event["rows"]:
-                trained.setdefault(row, set()).add(event["step"])
-    # Where the very tensor of a training step is evaluated, samples are told apart by a mask (a graph) or not at all.
-    whole = {e["inputs"][0].get("hash") for e in forwards if e["grad"]} - {None}
-    held = [e for e in evaluations(case) if e.get("inputs") and len(e.get("rows", ())) >= 8]
-    held = [e for e in held if e["inputs"][0].get("hash") not in whole]
+    trained = {row for event in forwards if event["grad"] for row in event["rows"]}
+    held = _held_out(case, forwards)
     if not trained or not held:
         yield Skip("training and evaluation samples were not both seen", "")
         return
@@ -64,9 +57,6 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
         yield Skip("training samples repeat by themselves, so equality with validation samples proves nothing", "")
         return
     groups = _by_set(case, held)
-    # A set that is evaluated again and again steers the run; one that is touched once, at the end, is a test of it.
-    repeated = {key: value for key, value in groups.items() if len({e["step"] for e in value[1]}) >= 2}
-    groups = repeated or groups
     shares = {key: sum(r in trained for r in rows) / len(rows) for key, (rows, _) in groups.items() if len(rows) >= 8}
     if not shares:
         yield Skip("too few evaluation samples were seen", "")
@@ -79,10 +69,7 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
     # Beside a clean set, one that overlaps is the training set itself, evaluated for comparison.
     dirty = lowest >= share and (floating or (wide and shares[key] > CHANCE * _by_chance(held, len(trained))))
     if not dirty:
-        yield Clear(
-            f"{shares[min(shares, key=lambda k: shares[k])]:.1%} of the evaluation samples seen were among the training "
-            f"samples seen"
-        )
+        yield Clear(f"{lowest:.1%} of the evaluation samples seen were among the training samples seen")
         return
     events = groups[key][1]
     site = commonest_site(events)
@@ -101,6 +88,16 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
             "Split once, before any augmentation or oversampling, by sample or group id, and assert that the parts are disjoint."
         ),
     )
+
+
+def _held_out(case: Case, forwards: list[dict]) -> list[dict]:
+    """Evaluations of sets with rows of their own.
+
+    Where the very tensor of a training step is evaluated, samples are told apart by a mask (a graph) or not at all.
+    """
+    whole = {e["inputs"][0].get("hash") for e in forwards if e["grad"]} - {None}
+    held = [e for e in evaluations(case) if e.get("inputs") and len(e.get("rows", ())) >= 8]
+    return [e for e in held if e["inputs"][0].get("hash") not in whole]
 
 
 FEW_VALUES = 32  # floats that take no more values than this (pixels that are on or off) are discrete
@@ -140,4 +137,6 @@ def _by_set(case: Case, events: list[dict]) -> dict[str, tuple[set[int], list[di
         rows, its = found.setdefault(key, (set(), []))
         rows.update(event["rows"])
         its.append(event)
-    return found
+    # A set that is evaluated again and again steers the run; one that is touched once, at the end, is a test of it.
+    repeated = {key: value for key, value in found.items() if len({e["step"] for e in value[1]}) >= 2}
+    return repeated or found
