@@ -17,6 +17,18 @@ _HOW = {
     "events": "observe the run: `cognate run SCRIPT`",
 }
 
+# What an event of a kind is to a reader.
+_SEEN = {
+    "call": "step of a training loop",
+    "loss_call": "torch loss",
+    "forward": "forward of a model",
+    "print": "printed line",
+    "loader": "DataLoader",
+    "checkpoint": "saving, copying or loading of weights",
+    "seed": "seeding",
+    "schedules": "scheduler",
+}
+
 
 def missing(case: Case, need: str) -> tuple[str, str] | None:
     """Return (reason, how to make it checkable) where `case` lacks the evidence `need`, else None.
@@ -52,7 +64,7 @@ def missing(case: Case, need: str) -> tuple[str, str] | None:
         "environment": "the environment was not examined",
         "trace": "no training window was traced",
         "layers": "no per-layer statistics were recorded",
-        "events": f"no {tail.replace('_', ' ')} was seen",
+        "events": f"no {_SEEN.get(tail, tail.replace('_', ' '))} was seen",
     }
     live = case.info.get("origin") == "live"
     # A run that was observed and did not do the thing needs no advice to observe it.
