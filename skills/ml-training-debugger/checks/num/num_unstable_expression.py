@@ -50,9 +50,7 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
     if born:
         node, window = born
         yield Finding(
-            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: log, division or root "
-            f"of something that "
-            "can be zero makes the loss NaN",
+            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: {_reason(node)} makes the loss NaN",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence(
@@ -109,10 +107,17 @@ BIRTHS = (
 )
 
 
+ROWS = ("softmax", "log_softmax", "scaled_dot_product_attention")
+
+
 def _birth(case: Case) -> tuple[dict, int] | None:
     """The first operation, in order, whose output is non-finite while all that it depends on is finite."""
     for graph in flows(case):
         for node in graph.nodes:
+            # Masks are -inf on purpose; a row in which everything is masked has no softmax.
+            masked = node["op"] in ROWS and node.get("nan") and node.get("site")
+            if masked and not any(source.get("nan") for source in graph.upstream(node)):
+                return node, node["w"]
             if not (node.get("nan") or node.get("inf")) or node["op"] not in BIRTHS:
                 continue
             tainted = any(source.get("nan") or source.get("inf") for source in graph.upstream(node))
@@ -122,3 +127,9 @@ def _birth(case: Case) -> tuple[dict, int] | None:
             if not tainted and spread and first["i"] >= node["i"] - 1 and node.get("site"):
                 return node, node["w"]
     return None
+
+
+def _reason(node: dict) -> str:
+    if node["op"] in ROWS:
+        return "a fully masked row (every score is -inf)"
+    return "log, division or root of something that can be zero"

@@ -1,0 +1,58 @@
+"""The loss is summed over the batch."""
+
+from collections.abc import Iterator
+
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.flow import flows
+from cognate.rules.training import commonest_site, train_losses, where
+
+_SITE = {"file": "t.py", "line": 40, "function": "main"}
+
+
+def _parts(reduction: str) -> dict:
+    base = {"kind": "loss_call", "fn": "cross_entropy", "grad": True, "coefficient": 1.0, "site": _SITE, "reduction": reduction}
+    events = [base | {"step": s, "input": {"shape": [64, 10]}} for s in range(8)]
+    trace = [{"w": 1, "i": 0, "op": "cross_entropy", "in": [], "g": True, "shape": []}, {"w": 1, "root": 0, "nodes": 1}]
+    return {"events": events, "trace": trace}
+
+
+@rule(
+    code="LOSS110",
+    name="loss-reduction-scale",
+    severity=Severity.WARNING,
+    kind=Kind.CAUSE,
+    needs={"events.loss_call", "trace"},
+    explains={"loss-diverging", "loss-nonfinite", "opt-lr-too-high", "grad-exploding", "loss-not-decreasing", "model-dead-relu"},
+    sources={"calls": "the coefficient is exact; five calls rule out one special batch"},
+    fires=Example(**_parts("sum")),
+    quiet=Example(**_parts("mean")),
+)
+def loss_reduction_scale(case: Case, *, calls: int = 5) -> Iterator[Said]:
+    """The loss is summed over the batch, not averaged: gradients and the effective learning rate grow with the batch size.
+
+    reduction="sum" with a rate that was chosen for a mean makes steps as many times too large as there are samples. Sums that are
+    divided afterwards, and sums that stand beside other terms (an ELBO), are left alone.
+    """
+    looked = [c for c in train_losses(case) if c.get("reduction") == "sum" and c.get("coefficient")]
+    if not train_losses(case):
+        yield Skip("no torch loss was computed in training", "")
+        return
+    alone = [g for g in flows(case) if g.root is not None and g.nodes[g.root]["op"] in {c["fn"] for c in looked}]
+    whole = [c for c in looked if abs(c["coefficient"] - 1) < 1e-6]
+    if len(whole) < calls or not alone:
+        yield Clear("the losses are averaged, divided, or terms of a larger sum")
+        return
+    site = commonest_site(whole)
+    size = (whole[0].get("input", {}).get("shape") or [0])[0]
+    yield Finding(
+        title=f"{whole[0]['fn']} at {where(site)} is summed over the batch instead of averaged: gradients are {size} times "
+        f"those of the mean",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("training losses with reduction='sum' that nothing divides", len(whole), "0", "events.jsonl"),
+            Evidence("samples in a batch", size),
+        ),
+        location=Location.of(site),
+        onset_step=0,
+        fix=Fix("Use reduction='mean', or divide by the number of samples or tokens."),
+    )
