@@ -43,7 +43,8 @@ def data_train_val_preproc_mismatch(case: Case, *, shift: float = 1.0, stretch: 
         return
     for name in sorted(pairs):
         (mean, std), (other, spread) = (_level([e for e in events if e["object"] == name]) for events in (trained, held))
-        if std <= 0 or spread <= 0:
+        steady = all(_steady([e for e in events if e["object"] == name]) for events in (trained, held))
+        if std <= 0 or spread <= 0 or not steady:
             continue
         moved, ratio = abs(other - mean) / max(std, spread), max(std / spread, spread / std)
         # Both the place and the width must differ much, or one of them very much.
@@ -64,6 +65,13 @@ def data_train_val_preproc_mismatch(case: Case, *, shift: float = 1.0, stretch: 
             )
             return
     yield Clear("training and evaluation inputs have the same scale")
+
+
+def _steady(events: list[dict]) -> bool:
+    """Whether the input has one scale throughout: data has, a state that a recursion hands on has not."""
+    spreads = sorted(e["inputs"][0]["std"] for e in events)
+    low, high = spreads[len(spreads) // 10], spreads[-1 - len(spreads) // 10]
+    return bool(low > 0 and high < 1.5 * low)
 
 
 def _level(events: list[dict]) -> tuple[float, float]:

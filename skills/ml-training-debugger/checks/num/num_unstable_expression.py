@@ -50,7 +50,8 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
     if born:
         node, window = born
         yield Finding(
-            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: {_reason(node)} makes the loss NaN",
+            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: {_reason(node)} "
+            "makes the loss NaN",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence(
