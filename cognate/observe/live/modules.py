@@ -206,7 +206,7 @@ class Modules:
                 moody.append(f"{name or '.'}:{type(part).__name__}")
         inputs, outputs = facts.tensors_in(given)[:4], facts.tensors_in(output)[:4]
         described = [facts.describe(t) | {"hash": facts.fingerprint(t)} for t in inputs]
-        if inputs and inputs[0].is_floating_point() and inputs[0].numel():
+        if described and "std" in described[0]:  # a tensor of numbers that could be read
             described[0]["distinct"] = int(torch.unique(facts.sample(inputs[0], 2048)).numel())
         self.recorder.event(
             "forward",
