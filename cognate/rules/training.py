@@ -23,6 +23,17 @@ class Window:
         """Names of the calls, in order."""
         return [call["name"] for call in self.calls]
 
+    @property
+    def deferred(self) -> bool:
+        """Whether the step computes its own gradients: a closure that runs forward, backward and clipping inside it.
+
+        LBFGS and Lightning's automatic optimization do; then the order of the calls says nothing. A closure that is handed over
+        for form's sake (Lightning's manual optimization) follows the backward, as any step does.
+        """
+        steps = self.named("step")
+        backwards = [call["n"] for call in self.named("backward")]
+        return bool(steps and steps[0].get("closure") and not any(n < steps[0]["n"] for n in backwards))
+
     def named(self, *names: str) -> list[Row]:
         """The calls with one of these names, in order."""
         return [call for call in self.calls if call["name"] in names]

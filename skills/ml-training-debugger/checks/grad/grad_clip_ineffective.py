@@ -50,7 +50,7 @@ def grad_clip_ineffective(case: Case, *, least: int = 3) -> Iterator[Said]:
     clip_grad_norm_ scales the gradients that exist when it is called. Before backward they are none or old; after the step it
     is too late. The run then trains unclipped while the code says otherwise.
     """
-    closed = [w for w in windows(case) if w.named("backward")]
+    closed = [w for w in windows(case) if w.named("backward") and not w.deferred]
     shifted = [w for w in closed if w.step > 0]
     clipping = [w for w in shifted if w.named(*CLIPS)]
     if len(clipping) < least:

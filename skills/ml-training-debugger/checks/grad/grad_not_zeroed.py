@@ -40,7 +40,7 @@ def grad_not_zeroed(case: Case, *, least: int = 3) -> Iterator[Said]:
     Each backward adds to what is left in `.grad`. Without zero_grad() in the loop the gradient grows from step to step, the
     direction is that of old batches, and momentum or a large rate then makes the loss jump by orders of magnitude.
     """
-    steps = [call for w in windows(case) for call in w.named("step") if not call.get("closure")]
+    steps = [call for w in windows(case) if not w.deferred for call in w.named("step")]
     # Judged by optimizer: of two, one may be cleared and the other not.
     owners = {call.get("object"): [c for c in steps if c.get("object") == call.get("object")][1:] for call in steps}
     owners = {owner: later for owner, later in owners.items() if len(later) >= least}

@@ -21,7 +21,7 @@ def _cleared_late(window: Window) -> dict | None:
         return None
     between = window.calls[len(names) - 1 - names[::-1].index("backward") + 1 :]
     step = next(call for call in window.calls if call["name"] == "step")
-    if step.get("grads") == "present" or step.get("closure"):
+    if step.get("grads") == "present" or window.deferred:
         return None
     return next((call for call in between if call["name"] == "zero_grad" and call["n"] < step["n"]), None)
 
