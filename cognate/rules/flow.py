@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from cognate.case.case import Case
@@ -105,8 +106,9 @@ RESHAPES = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=2)  # a dozen rules ask for the same case
 def flows(case: Case) -> list[Flow]:
-    """The traced windows of the case, in order."""
+    """The traced windows of the case, in order. The result is shared: read only."""
     found: dict[int, list[Node]] = {}
     roots: dict[int, int | None] = {}
     for row in case.trace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, cast
 
 from cognate.case.case import Case
@@ -39,24 +40,14 @@ class Window:
         return [call for call in self.calls if call["name"] in names]
 
 
-def windows(case: Case, closed: bool = True) -> list[Window]:
-    """The windows that were looked at closely, in order; with `closed`, only those that ended in an optimizer step."""
+@lru_cache(maxsize=2)  # a dozen rules ask for the same case
+def windows(case: Case) -> list[Window]:
+    """The windows that were looked at closely and ended in an optimizer step, in order. The result is shared: read only."""
     found: dict[int, Window] = {}
     for call in case.events("call"):
         step = int(call["step"])
         found.setdefault(step, Window(step)).calls.append(call)
-    ordered = [found[step] for step in sorted(found)]
-    return [w for w in ordered if "step" in w.names()] if closed else ordered
-
-
-def after_step(case: Case, window: Window) -> list[Row]:
-    """Calls made after the window's optimizer step and before the next backward (they are recorded in the next window)."""
-    later = []
-    for call in case.events("call", step=window.step + 1):
-        if call["name"] == "backward":
-            break
-        later.append(call)
-    return later
+    return [found[step] for step in sorted(found) if "step" in found[step].names()]
 
 
 def share(flags: Iterable[bool]) -> float:

@@ -52,7 +52,7 @@ def sample(tensor: Tensor, most: int = MOST_NUMBERS) -> Tensor:
 
 def describe(tensor: Tensor) -> dict[str, Any]:
     """Shape, dtype and, for numbers, range and moments (of a sample where the tensor is large)."""
-    facts: dict[str, Any] = {"shape": _shape(tensor), "dtype": str(tensor.dtype).removeprefix("torch.")}
+    facts: dict[str, Any] = {"shape": shape(tensor), "dtype": str(tensor.dtype).removeprefix("torch.")}
     if not readable(tensor) or tensor.numel() == 0 or tensor.is_complex():
         return facts
     values = sample(tensor)
@@ -104,7 +104,7 @@ def histogram(labels: Tensor, most: int = 64) -> dict[str, Any]:
 
 def fingerprint(tensor: Tensor, most: int = 256) -> int:
     """A content hash of an evenly spaced sample of `tensor` and its shape; equal contents have equal fingerprints."""
-    seed = zlib.crc32(str(tuple(_shape(tensor))).encode())
+    seed = zlib.crc32(str(tuple(shape(tensor))).encode())
     if tensor.layout is torch.sparse_coo:
         tensor = tensor.detach().coalesce().values()
     return zlib.crc32(_bytes(sample(tensor, most)), seed) if readable(tensor) else seed
@@ -121,7 +121,8 @@ def row_fingerprints(tensor: Tensor, most_rows: int = 512, most_columns: int = 6
     return [zlib.crc32(array("d", row).tobytes()) for row in rows[:, ::stride].cpu().double().tolist()]
 
 
-def _shape(tensor: Tensor) -> list[int]:
+def shape(tensor: Tensor) -> list[int]:
+    """The shape; empty where it is not known yet (a lazy parameter) or not one (a nested tensor)."""
     return [] if is_lazy(tensor) or tensor.is_nested else list(tensor.shape)
 
 
@@ -129,3 +130,8 @@ def _bytes(values: Tensor) -> bytes:
     # Not through numpy: the user's environment may hold torch without it. Not all devices know double precision.
     values = torch.view_as_real(values).reshape(-1) if values.is_complex() else values
     return array("d", values.cpu().double().tolist()).tobytes()
+
+
+def same_values(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same numbers in the same order, whatever their shapes."""
+    return a.numel() == b.numel() and bool((a.detach().reshape(-1) == b.detach().reshape(-1)).all())

@@ -17,10 +17,8 @@ from cognate.observe.live import facts
 from cognate.observe.live.checkpoints import Checkpoints
 from cognate.observe.live.modules import Modules, depends_on_mode
 from cognate.observe.live.recorder import Recorder, guarded, timed
-from cognate.observe.live.steps import Steps
+from cognate.observe.live.steps import Steps, group_facts
 
-# Windows to look at closely after a parameter appears that was not there before (a replaced head, a second model).
-REFOCUS = 12
 # Model files larger than this help nobody; a model with more parameters tensors is described by its first ones.
 MOST_PARAMETERS = 2000
 # Numbers and flags of a module that decide how it behaves in training.
@@ -37,7 +35,6 @@ class Identity:
         self.known_any = False
         self.written: dict[str, Any] = {}
         self.next_write = 2
-        self.window_grads: dict[int, str] = {}
 
     def roots(self) -> list[nn.Module]:
         """The top modules that no other top module contains, in the order in which they were first seen."""
@@ -48,19 +45,20 @@ class Identity:
 
     def parameter_names(self) -> dict[int, str]:
         """Every parameter's dotted name by id, under its root's class where there are several roots."""
+        return {id(p): prefix + name for prefix, root in self._prefixed() for name, p in root.named_parameters()}
+
+    def _prefixed(self) -> list[tuple[str, nn.Module]]:
+        """The roots that hold parameters, each with what its names begin with where there are several."""
         roots = [root for root in self.roots() if any(True for _ in root.parameters())]
-        prefixes = [f"{type(root).__name__}." if len(roots) > 1 else "" for root in roots]
-        return {id(p): prefix + name for root, prefix in zip(roots, prefixes, strict=True) for name, p in root.named_parameters()}
+        return [(f"{type(root).__name__}." if len(roots) > 1 else "", root) for root in roots]
 
     def name_modules(self) -> None:
-        """Give every module its dotted name, prefixed by the root's label only where there are several roots."""
-        roots = [root for root in self.roots() if any(True for _ in root.parameters())]
-        names = {}
-        for root in roots:
-            prefix = f"{type(root).__name__}." if len(roots) > 1 else ""
-            for name, module in root.named_modules():
-                names[id(module)] = prefix + (name or type(root).__name__)
-        self.modules.names = names
+        """Give every module its dotted name, under its root's class where there are several roots."""
+        self.modules.names = {
+            id(module): prefix + (name or type(root).__name__)
+            for prefix, root in self._prefixed()
+            for name, module in root.named_modules()
+        }
 
     def before_step(self, optimizer: torch.optim.Optimizer) -> None:
         """On close windows: note for every parameter whether its gradient is none, zero or present."""
@@ -72,7 +70,6 @@ class Identity:
             for parameter in group["params"]:
                 record = self._note(parameter, look=False)
                 record["owner"], record["group"] = label, index
-                record["owned_at"] = self.recorder.step
         if self.recorder.step >= self.next_write or self.recorder.step in self.recorder.refocused:
             # Often enough that a model which the script lets go of before the end is known as it was at the end.
             begun = time.perf_counter()
@@ -87,7 +84,7 @@ class Identity:
             record["seen_at"] = self.recorder.step
             self.known[parameter] = record
             if self.recorder.step > 0 and self.known_any:
-                self.recorder.look_closely(REFOCUS)
+                self.recorder.look_closely()
             self.known_any = True
         if not look or not parameter.requires_grad:
             return record
@@ -104,15 +101,12 @@ class Identity:
         rank = ("unseen", "none", "zero", "present")
         if rank.index(status) > rank.index(record["grad"]):
             record["grad"] = status
-            record.setdefault("grad_since", self.recorder.step)
         return record
 
     def layers_row(self) -> dict[str, Any]:
         """Per-tensor gradient and parameter norms now, and the activations that the deep window collected."""
         names, parameters = [], []
-        for root in self.roots():
-            prefix = self.modules.names.get(id(root), "")
-            prefix = f"{prefix}." if prefix and prefix != type(root).__name__ else ""
+        for prefix, root in self._prefixed():
             for name, parameter in root.named_parameters():
                 if parameter.is_floating_point() and not parameter.is_sparse:
                     names.append(prefix + name)
@@ -173,7 +167,7 @@ class Identity:
             record["moved"] = record["moved"] or facts.fingerprint(parameter, 64) != record["first"]
         entry = {
             "name": name,
-            "shape": facts.describe(parameter)["shape"],
+            "shape": facts.shape(parameter),
             "dtype": str(parameter.dtype).removeprefix("torch."),
             "numel": facts.numel(parameter),
             "requires_grad": parameter.requires_grad,
@@ -196,20 +190,16 @@ class Identity:
 
     def _optimizer(self, optimizer: torch.optim.Optimizer, label: str, held: dict[int, bool]) -> dict[str, Any]:
         orphans = [
-            {"group": index, "shape": facts.describe(parameter)["shape"]}
+            {"group": index, "shape": facts.shape(parameter)}
             for index, group in enumerate(optimizer.param_groups)
             for parameter in group["params"]
             if id(parameter) not in held
         ]
-        groups = []
-        for group in optimizer.param_groups:
-            plain = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
-            groups.append(plain | {"tensors": len(group["params"]), "numel": sum(facts.numel(p) for p in group["params"])})
         return {
             "label": label,
             "cls": type(optimizer).__name__,
             "site": self.steps.sites.get(label),
-            "groups": groups,
+            "groups": [group_facts(group) for group in optimizer.param_groups],
             "steps": self.steps.taken.get(label, 0),
             "orphans": orphans,
         }

@@ -184,7 +184,7 @@ class Losses:
             for index, tokens in enumerate(self.model_inputs())
             if tokens.dim() == 2 and not tokens.is_floating_point() and tokens.shape[1] >= 4
         ]
-        others = [pair for pair in found if not _same(pair[1], target)]
+        others = [pair for pair in found if not facts.same_values(pair[1], target)]
         return others or found
 
     def _padding(self, target: Tensor, ignore: int) -> dict[str, Any] | None:
@@ -193,7 +193,7 @@ class Losses:
         Padding shows as rows that end in runs of one and the same id, of different lengths.
         """
         for _, tokens in self._token_inputs(target):
-            if _same(tokens, target):
+            if facts.same_values(tokens, target):
                 continue
             last = tokens[:, -1]
             pad = int(last.mode().values)
@@ -235,7 +235,3 @@ class Losses:
                 row["backwards"] = row.get("backwards", 0) + 1
 
         result.register_hook(guarded(recorder, "coefficient")(read))
-
-
-def _same(tokens: Tensor, target: Tensor) -> bool:
-    return tokens.numel() == target.numel() and bool((tokens.reshape(-1) == target.detach().reshape(-1)).all())

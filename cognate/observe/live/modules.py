@@ -19,8 +19,6 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 CLOSE_FORWARDS = 3
 # Rows (samples, or places in them) over which a unit must be silent to be called so.
 MOST_UNIT_ROWS = 256
-# Windows to look at closely after a module or parameter is assigned in mid-run.
-REFOCUS = 12
 # Times that a no_grad block alone opens the hooks; a script that uses one in every step must not pay for it for ever.
 MOST_OPENINGS = 300
 ACTIVATIONS = ("ReLU", "LeakyReLU", "GELU", "SiLU", "ELU", "Tanh", "Sigmoid", "Hardtanh", "ReLU6", "Softplus", "SELU")
@@ -138,7 +136,7 @@ class Modules:
         def setattr_(module: nn.Module, name: str, value: Any) -> None:
             # A part that is replaced in mid-run deserves a closer look; before the first step models are being built.
             if recorder.step and isinstance(value, (nn.Module, nn.Parameter)):
-                recorder.look_closely(REFOCUS)
+                recorder.look_closely()
             original(module, name, value)
 
         return setattr_

@@ -28,6 +28,8 @@ FIRST_CLOSE = 16
 # Where looking closely is dear against the step (a large model on few cores), only the very first windows are close.
 ALWAYS_CLOSE = 5
 FIRST_SHARE = 0.02
+# Windows to look at closely after something new appears in mid-run: a part that is replaced, a parameter, an optimizer.
+REFOCUS = 12
 # A run whose windows cost less than this in all may look at every fifth one whatever the share is: tiny models step in
 # less time than it takes to read their gradients.
 FREE_SECONDS = 0.15
@@ -89,7 +91,7 @@ class Recorder:
     def _forked(self) -> None:
         self.alive = False
 
-    def look_closely(self, count: int) -> None:
+    def look_closely(self, count: int = REFOCUS) -> None:
         """Look closely at the next `count` windows: something began that the early ones could not show."""
         self.must_look |= set(range(self.step + 1, self.step + 1 + count))
         self.refocused |= {self.step + count // 2, self.step + count}

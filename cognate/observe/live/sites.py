@@ -54,13 +54,8 @@ class Sites:
 
     def here(self, depth: int = 2) -> dict[str, Any] | None:
         """The innermost first-party line on the stack, `depth` frames up; None where there is none."""
-        frame = sys._getframe(depth)
-        while frame is not None:
-            name = self.first_party(frame.f_code.co_filename)
-            if name is not None:
-                return {"file": name, "line": frame.f_lineno, "function": frame.f_code.co_name}
-            frame = frame.f_back  # type: ignore[assignment]
-        return None
+        found = self.stack(depth + 1, most=1)
+        return found[0] if found else None
 
 
 def beyond(filename: str, line: int) -> tuple[str, int]:

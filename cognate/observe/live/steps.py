@@ -22,8 +22,6 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 
 # Elements of each tensor that the update ratio is read from: within 0.7 % of the exact ratio (performance facts).
 SAMPLED_ELEMENTS = 1024
-# Windows to look at closely after an optimizer is built in mid-run.
-REFOCUS = 12
 
 
 class Steps:
@@ -80,11 +78,11 @@ class Steps:
         self.optimizers.add(optimizer)
         site = self.recorder.sites.here(4)
         self.sites[label] = site
-        groups = [_group_facts(group) for group in optimizer.param_groups]
+        groups = [group_facts(group) for group in optimizer.param_groups]
         first = next((p for group in optimizer.param_groups for p in group["params"]), None)
         holds = self.recorder.label(first, "parameter") if first is not None else None
         if self.recorder.step > 0:
-            self.recorder.look_closely(REFOCUS)
+            self.recorder.look_closely()
         self.recorder.event("optimizer", site, object=label, cls=type(optimizer).__name__, groups=groups, holds=holds)
 
     def _zeroed(self, _: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
@@ -267,7 +265,8 @@ def _one_device(tensors: list[Tensor]) -> bool:
     return bool(tensors) and len({t.device for t in tensors}) == 1
 
 
-def _group_facts(group: dict[str, Any]) -> dict[str, Any]:
+def group_facts(group: dict[str, Any]) -> dict[str, Any]:
+    """A param group's plain hyper-parameters, and how many tensors and numbers it holds."""
     plain = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
     plain["tensors"] = len(group["params"])
     plain["numel"] = sum(facts.numel(p) for p in group["params"])

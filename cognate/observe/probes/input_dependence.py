@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cognate.observe.live.facts import same_values
 from cognate.observe.probes.replay import NotRun, Replay
 
 
@@ -23,7 +24,7 @@ def input_dependence(replay: Replay) -> dict[str, Any]:
 
     def shifted(x: Tensor) -> Tensor:
         # An input that is the target itself is left alone: it is the label, not what the label is predicted from.
-        same = len(inputs) > 1 and x.numel() == target.numel() and bool((x.reshape(-1) == target.reshape(-1)).all())
+        same = len(inputs) > 1 and same_values(x, target)
         return x.roll(size // 2, 0) if x.dim() and x.shape[0] == size and not same else x
 
     with torch.no_grad():

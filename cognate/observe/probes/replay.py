@@ -11,7 +11,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -50,7 +50,6 @@ class Replay:
     loss: KeptLoss | None
     view: Callable[[Any], Tensor] | None = None
     view_name: str = ""
-    copies: list[nn.Module] = field(default_factory=list)
 
     def copy(self) -> nn.Module:
         """A deep copy of the model as it is now. Raises NotRun where it cannot be copied, or would act on the script."""

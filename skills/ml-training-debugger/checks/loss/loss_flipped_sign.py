@@ -43,8 +43,8 @@ def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
     ascent. Adversarial terms beside a positive one, and optimizers with maximize=True, are left alone.
     """
     looked = [c for c in train_losses(case) if c.get("coefficient")]
-    maximised = _likelihood_minimised(case) or _traced_likelihood(case)
-    if maximised and not looked:
+    maximised = None if looked else _likelihood_minimised(case) or _traced_likelihood(case)
+    if maximised:
         yield maximised
         return
     if len(looked) < calls:

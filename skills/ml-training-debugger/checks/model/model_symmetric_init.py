@@ -49,7 +49,7 @@ def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
         yield Skip("no weight matrix was followed over three steps", "")
         return
     clones = [p["name"] for p in weights if p.get("clones") and p.get("optimizer")]
-    if not clones or len(clones) < 1:
+    if not clones:
         yield Clear(f"the units of {len(weights)} weight tensors differ from each other")
         return
     frozen = [p for p in weights if p["name"] in clones and p.get("grad") == "none"]
