@@ -1,0 +1,1 @@
+"""The reference trainer: a plain loop with exact resume, token-weighted accumulation and a validation loss that is real."""
