@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 import cognate
-from cognate.cli import doctor, gate, report, rule, rules, skills
+from cognate.cli import doctor, gate, generate, report, rule, rules, skills
 from cognate.cli import run as run_verb
+from cognate.cli import train as train_verb
 from cognate.errors import CognateError
 
 _WELCOME = """Cognate finds the root cause of a failing training run. The three commands that matter:
@@ -34,6 +35,8 @@ app = typer.Typer(
 )
 doctor.register(app)
 run_verb.register(app)
+train_verb.register(app)
+generate.register(app)
 report.register(app)
 gate.register(app)
 rule.register(app)

@@ -101,7 +101,7 @@ def run(
         check_script(Path(words[0]))
     folder = fresh(case) if case else new_case((module or Path(words[0]).stem), Path("runs"))
     code = _observed(words, module, folder, python or sys.executable, probe, probe_seconds, budget)
-    verdict = _diagnosed(folder, gate, style, output, quiet, verbose)
+    verdict = diagnosed(folder, gate, style, output, quiet, verbose)
     if gate:
         raise typer.Exit(verdict)
     end_like(code)
@@ -145,7 +145,7 @@ def new_case(name: str, root: Path) -> Path:
     raise UsageError(f"{root} already holds a thousand cases of this second: name one by --case.")
 
 
-def _diagnosed(folder: Path, gate: bool, style: Format, output: Path | None, quiet: bool, verbose: bool) -> int:
+def diagnosed(folder: Path, gate: bool, style: Format, output: Path | None, quiet: bool, verbose: bool) -> int:
     """Diagnose and show; return the gate's exit code.
 
     What goes wrong here is one line: the run itself is over and safe.

@@ -59,7 +59,7 @@ def _crash(session: Any) -> dict[str, Any] | None:
     if error is None:
         return None
     trace = getattr(sys, "last_traceback", None)
-    sites = Sites(session.options.get("roots", "").split("|"))
+    sites = Sites(session.options.get("roots", "").split("|"), session.options.get("program", "").split("|"))
     frames = [frame for frame, _ in traceback.walk_tb(trace)]
     lines = [line for _, line in traceback.walk_tb(trace)]
     site = None

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,11 @@ def observe(
     probe: bool = True,
     probe_seconds: float = 5.0,
     budget: float = 1.0,
+    program: Sequence[Path] = (),
 ) -> int:
     """Run `python SCRIPT ARGS` (or `-m MODULE`) with the recorder in it and write the case into folder `case`.
+
+    `program` are folders of an installed package that count as the user's own code, because they are what is run.
 
     Returns the exit code as `subprocess` gives it: negative where a signal ended the script. Standard input, output and
     error are the script's own. Raises UsageError where the script or the interpreter does not exist.
@@ -47,7 +51,7 @@ def observe(
     write_json(case / "case.json", info)
     trouble = _surroundings(case, script, module, python)
     begun = time.monotonic()
-    code = _run(command, _environment(script, case, probe, probe_seconds, budget))
+    code = run_process(command, _environment(script, case, probe, probe_seconds, budget, program))
     try:
         _complete(case, info, code, time.monotonic() - begun, trouble)
     except (OSError, CognateError) as error:  # the run is over, and its exit code must come through
@@ -71,7 +75,9 @@ def _surroundings(case: Path, script: str | None, module: str | None, python: st
     return None
 
 
-def _environment(script: str | None, case: Path, probe: bool, probe_seconds: float, budget: float) -> dict[str, str]:
+def _environment(
+    script: str | None, case: Path, probe: bool, probe_seconds: float, budget: float, program: Sequence[Path]
+) -> dict[str, str]:
     environment = dict(os.environ)
     before = environment.get("PYTHONPATH")
     if before is not None:
@@ -84,13 +90,14 @@ def _environment(script: str | None, case: Path, probe: bool, probe_seconds: flo
         "probe_seconds": probe_seconds,
         "budget": budget,
         "roots": "|".join(roots),
+        "program": "|".join(map(str, program)),
     }
     environment["COGNATE_CASE"] = str(case.resolve())
     environment["COGNATE_OPTIONS"] = "\n".join(f"{key}={value}" for key, value in options.items())
     return environment
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
+def run_process(command: list[str], environment: dict[str, str]) -> int:
     """Start `command` and wait; signals that reach us are passed on, those of the terminal reach the script by itself."""
     child = subprocess.Popen(command, env=environment)
     previous: dict[int, Any] = {}

@@ -49,7 +49,7 @@ class Recorder:
     def __init__(self, session: Any) -> None:
         options = session.options
         self.folder = Path(session.folder)
-        self.sites = Sites(options.get("roots", "").split("|"))
+        self.sites = Sites(options.get("roots", "").split("|"), options.get("program", "").split("|"))
         self.budget = float(options.get("budget", "1")) / 100.0
         self.probe_seconds = float(options.get("probe_seconds", "5")) if options.get("probe") == "1" else 0.0
         self.process = os.getpid()

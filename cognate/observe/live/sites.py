@@ -12,7 +12,9 @@ _OWN = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 class Sites:
     """Tells first-party files from libraries, and names them relative to the script's folder."""
 
-    def __init__(self, roots: list[str]) -> None:
+    def __init__(self, roots: list[str], program: list[str] | None = None) -> None:
+        # Folders of an installed package that is itself the program: libraries elsewhere, the script here.
+        self.program = [os.path.realpath(folder) + os.sep for folder in program or [] if folder]
         self.roots = [os.path.realpath(root) + os.sep for root in roots if root]
         self.libraries = tuple(
             os.path.realpath(path) + os.sep
@@ -34,6 +36,8 @@ class Sites:
         if filename.startswith("<"):
             return None
         path = os.path.realpath(filename)
+        if path.startswith(tuple(self.program)):
+            return path[len(_above_package(path)) + 1 :].replace(os.sep, "/")
         if path.startswith((_OWN + os.sep, *self.libraries)) or f"{os.sep}site-packages{os.sep}" in path:
             return None
         for root in self.roots:
@@ -56,6 +60,14 @@ class Sites:
         """The innermost first-party line on the stack, `depth` frames up; None where there is none."""
         found = self.stack(depth + 1, most=1)
         return found[0] if found else None
+
+
+def _above_package(path: str) -> str:
+    """The folder that holds the top package of the module at `path`."""
+    folder = os.path.dirname(path)  # noqa: PTH120
+    while os.path.isfile(os.path.join(folder, "__init__.py")):  # noqa: PTH113, PTH118
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    return folder
 
 
 def beyond(filename: str, line: int) -> tuple[str, int]:
