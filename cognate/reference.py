@@ -33,8 +33,9 @@ CASE_FILES = (
     ("events.jsonl", types.Event, True),
     ("probes.jsonl", types.ProbeResult, True),
     ("trace.jsonl", types.TraceNode, True),
+    ("training.json", types.TrainingInfo, False),
 )
-VERBS = ["doctor", "run", "report", "gate", "rule", "rules", "skills"]
+VERBS = ["doctor", "run", "train", "generate", "report", "gate", "rule", "rules", "skills"]
 VERBS += [f"skills {verb}" for verb in ("list", "show", "check", "new")]
 
 

@@ -8,7 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from cognate.case.schema import CaseInfo, EnvironmentInfo, Event, LayersRow, MetricsRow, ModelInfo, ProbeResult
+from cognate.case.schema import (
+    TRAINING_SCHEMA,
+    CaseInfo,
+    EnvironmentInfo,
+    Event,
+    LayersRow,
+    MetricsRow,
+    ModelInfo,
+    ProbeResult,
+    TrainingInfo,
+)
 from cognate.case.store import read_json, read_rows
 from cognate.errors import CaseError
 
@@ -92,6 +102,21 @@ class Case:
         return self._rows("trace")
 
     @cached_property
+    def training(self) -> TrainingInfo | None:
+        """What `cognate train` measured (`training.json`); None where there is none, or none that this version can read."""
+        try:
+            found = self._mapping("training", "training.json")
+        except CaseError:  # torn, or not JSON at all: the rest of the case is evidence all the same
+            return None
+        return cast(TrainingInfo, found) if found.get("schema") == TRAINING_SCHEMA and _shallow(found) else None
+
+    @cached_property
+    def training_log(self) -> list[dict[str, Any]]:
+        """The journal of `cognate train`, one row a logged step or evaluation (`training.jsonl`)."""
+        rows = self._parts.get("training_log", ()) if self.folder is None else read_rows(self.folder / "training.jsonl")
+        return [row for row in rows if isinstance(row.get("step"), int)]
+
+    @cached_property
     def _by_kind(self) -> dict[str, list[dict[str, Any]]]:
         kinds: dict[str, list[dict[str, Any]]] = {}
         for event in self.all_events:
@@ -151,3 +176,11 @@ class Case:
         """Optimizer steps that the run made."""
         seen = self.info.get("integrity", {}).get("steps_seen")
         return int(seen) if seen else max((int(row.get("step", 0)) for row in self.metrics), default=0)
+
+
+def _shallow(value: Any, levels: int = 20) -> bool:
+    """Whether `value` is nested no deeper than `levels`: what is, was not written by us, and no recursion should follow it."""
+    if not isinstance(value, (dict, list)):
+        return True
+    inside = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_shallow(item, levels - 1) for item in inside)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 SCHEMA = "cognate.case/1"
+TRAINING_SCHEMA = "cognate.training/1"
 
 
 class Site(TypedDict, total=False):
@@ -310,3 +311,25 @@ class EnvironmentInfo(TypedDict, total=False):
     packages: dict[str, str]  # versions of the distributions that the first-party code imports
     sources: list[str]  # the first-party closure
     unparsed: list[str]  # first-party files that could not be read or parsed
+
+
+class TrainingInfo(TypedDict, total=False):
+    """`training.json`: what `cognate train` measured of its run. A value that was not measured is null."""
+
+    schema: str
+    preset: str
+    specialisation: str | None
+    parameters: dict[str, Any]  # total; parts and shares, by name
+    data: dict[str, Any]  # source, split_by, train, validation, bad_rows ({"where", "reason"}, the first ones), bad_rows_count
+    options: dict[str, Any]  # as they were set
+    ended: str  # "finished", "early stopping", or the name of a signal
+    steps: int
+    tokens: int  # scored tokens trained on
+    seconds: float
+    loss: dict[str, Any]  # expected_first (ln of the vocabulary), first, last
+    validation: dict[str, Any]  # evaluations, losses ([step, loss]), best, best_step
+    gradient: dict[str, Any]  # logged, median_norm, largest_norm, clip_norm, clipped; norms are before clipping
+    halting: dict[str, Any] | None  # answers, mean, variance, histogram, information: over the validation tokens
+    inference: dict[str, Any]  # tokens_shape, logits_shape, answers_used, flops, flops_saved
+    exact_match: dict[str, Any] | None  # problems, right, exact_match, by_difficulty, correlation: by free generation
+    checkpoints: dict[str, str | None]  # last, best

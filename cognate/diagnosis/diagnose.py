@@ -20,6 +20,7 @@ from cognate.diagnosis.model import (
     Status,
     Subject,
 )
+from cognate.diagnosis.training import training
 from cognate.discovery import Skill, all_rules
 from cognate.rules.model import Finding, Fix, Kind, Outcome, Proof, Rule, Severity
 from cognate.rules.runner import Selection, run_rules
@@ -66,6 +67,7 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
             if o.status in ("skipped", "ignored")
         ),
         crashed=crashed,
+        training=training(case, outcomes),
     )
 
 

@@ -112,6 +112,34 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Feature:
+    """One of the trainer's fixes, with what this run's measured values say to it."""
+
+    fix: int
+    name: str
+    status: Literal["shown", "contradicted", "open"]  # open: not measured, or switched off
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure, in words."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run of `cognate train`: its fixes, its figures, the rows it could not use, and all that it reported."""
+
+    features: tuple[Feature, ...]
+    figures: tuple[Figure, ...]
+    bad_rows: tuple[str, ...]  # the first ones, each with its reason
+    reported: dict[str, Any]  # training.json as it is
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """Ranked root causes, everything that fired, what passed, what was not checked, what crashed."""
 
@@ -124,6 +152,7 @@ class Diagnosis:
     passed: tuple[Passed, ...]
     not_checked: tuple[NotChecked, ...]
     crashed: tuple[Crashed, ...]
+    training: Training | None = None  # where the case is a run of `cognate train`
     schema: str = SCHEMA
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The status report in Markdown.
 
-Every mark in it comes from an outcome, every date from the case: same case, same bytes.
+Every mark in it comes from an outcome or from what a training run measured, every date from the case: same case, same bytes.
 """
 
 from __future__ import annotations

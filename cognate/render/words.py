@@ -9,6 +9,7 @@ from cognate.diagnosis.model import Diagnosed, Diagnosis, EvidenceLine, NotCheck
 PASSED, FAILED, WARNED, NOT_CHECKED = "✓", "✗", "!", "–"
 
 STATUS_MARK = {"healthy": PASSED, "unhealthy": FAILED, "warning": WARNED, "inconclusive": NOT_CHECKED}
+FEATURE_MARK = {"shown": PASSED, "contradicted": FAILED, "open": NOT_CHECKED}
 PROOF = {
     "experiment": "proved by experiment",
     "measurement": "measured in the run",

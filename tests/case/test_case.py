@@ -96,6 +96,31 @@ def test_a_document_that_is_torn_is_a_case_error_and_nothing_else(folder):
         _ = Case.open(folder).model
 
 
+def test_training_is_read_where_it_is_of_a_known_schema(folder):
+    write_json(folder / "training.json", {"schema": "cognate.training/1", "steps": 3, "new": 1})
+    append(folder, "training", {"step": 1, "loss": 2.0}, {"resumed_at": 1}, {"step": "x"})
+    case = Case.open(folder)
+    assert case.training == {"schema": "cognate.training/1", "steps": 3, "new": 1}
+    assert case.training_log == [{"step": 1, "loss": 2.0}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "\0", "[]", "3", "{}", '{"schema": "cognate.training/1"', '{"schema": "cognate.training/2"}', '{"schema": ["x"]}']
+    + ['{"schema": "cognate.training/1", "data": ' + "[" * depth + "]" * depth + "}" for depth in (30, 100_000)],
+)
+def test_training_that_is_absent_torn_or_foreign_is_none(folder, content):
+    if content is not None:
+        (folder / "training.json").write_text(content)
+    assert Case.open(folder).training is None
+    assert Case.open(folder).training_log == []
+
+
+def test_training_in_memory():
+    assert Case.of(training={"schema": "cognate.training/1"}).training == {"schema": "cognate.training/1"}
+    assert Case.of(training="x").training is None
+
+
 @pytest.mark.parametrize("kind", ["step", "n"])
 def test_rows_with_odd_values_do_not_stop_the_reading(kind):
     case = Case.of(events=[{"kind": "a", "n": 1}, {"kind": None}, {}], metrics=[{"loss": 1.0}])
