@@ -13,7 +13,7 @@ help:
 	@echo 'make demo    watch Cognate find the faults planted in a training script, then judge the repaired one'
 	@echo 'make test    set up .venv and run every check that CI runs'
 	@echo 'make check   the same without setting up: lint, types, layers, generated docs, tests'
-	@echo 'make bench   what observing costs, how fast the commands start'
+	@echo 'make bench   what observing costs, how fast commands start and training steps are, what the model learns'
 	@echo 'make docs    write the generated parts of docs/'
 
 setup: $(READY)
@@ -60,6 +60,8 @@ demo: setup
 bench: setup
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/learn.py
 
 docs: setup
 	$(BIN)/python -m cognate.reference

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import cognate
-from cognate.cli import doctor, gate, generate, report, rule, rules, skills
+from cognate.cli import bench, doctor, gate, generate, report, rule, rules, skills
 from cognate.cli import run as run_verb
 from cognate.cli import train as train_verb
 from cognate.errors import CognateError
@@ -42,6 +42,7 @@ gate.register(app)
 rule.register(app)
 rules.register(app)
 skills.register(app)
+bench.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -59,7 +59,9 @@ def train(
     limit: Annotated[int | None, typer.Option(help="Read no more than so many documents.")] = None,
     problems: Annotated[int, typer.Option(min=0, help="Held-out problems solved at the end by free generation.")] = 300,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Rows in one optimizer step, over all processes; default 64.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Rows in one optimizer step, over all processes; default 64, 32 for tiny.")
+    ] = None,
     micro_batch: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
     warmup: Annotated[int | None, typer.Option(help="Steps of linear warm-up; default: a tenth, 500 at most.")] = None,

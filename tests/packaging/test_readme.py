@@ -84,7 +84,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_commands_of_the_readme_and_the_skills_exist():
-    verbs = {"run", "doctor", "train", "generate", "report", "gate", "rule", "rules", "skills"}
+    verbs = {"run", "doctor", "train", "generate", "report", "gate", "rule", "rules", "skills", "bench"}
     for page in PAGES:
         code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", page.read_text(encoding="utf-8"), re.DOTALL))
         used = set(re.findall(r"(?:^|[`$\s])cognate ([a-z]+)\b", code))
