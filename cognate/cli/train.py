@@ -140,11 +140,12 @@ def train(
     if dry_run or not alone:
         _in_this_process(job, case, resume, dry_run)
         return
+    new = resume is None and (case is None or not case.exists())
     folder = _folder(case, resume)
     (folder / "job.json").write_text(job.to_json(), encoding="utf-8")
     arguments = [str(folder / "job.json"), str(folder), *([str(resume)] if resume else [])]
     code = _child(arguments, folder, observe, probe_seconds)
-    if resume is None and code == UsageError.exit_code and not (folder / "training.jsonl").exists():
+    if new and code == UsageError.exit_code and not (folder / "training.jsonl").exists():
         shutil.rmtree(folder)  # it said what was wrong before it trained: there is nothing to diagnose
         raise typer.Exit(code)
     if observe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -94,14 +95,20 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(cli: Any, project: Path
     assert losses(project / "cut") == losses(project / "whole")
 
 
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
 def test_two_processes_train_what_one_does(cli: Any, project: Path, launcher: str) -> None:
     words = (*UNSEEN, "--steps", "3")
     one = cli(*words, "--case", "one")
     assert one.returncode == 0, one.stderr
     start = {
-        "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29613"],
-        "accelerate": ["accelerate.commands.launch", "--num_processes", "2", "--cpu", "--main_process_port", "29614"],
+        "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()],
+        "accelerate": ["accelerate.commands.launch", "--num_processes", "2", "--cpu", "--main_process_port", free_port()],
     }[launcher]
     command = [sys.executable, "-m", *start, "-m", "cognate", *words, "--case", "two"]
     two = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300)
