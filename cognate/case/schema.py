@@ -331,5 +331,6 @@ class TrainingInfo(TypedDict, total=False):
     gradient: dict[str, Any]  # logged, median_norm, largest_norm, clip_norm, clipped; norms are before clipping
     halting: dict[str, Any] | None  # answers, mean, variance, histogram, information: over the validation tokens
     inference: dict[str, Any]  # tokens_shape, logits_shape, answers_used, flops, flops_saved
+    independence: dict[str, Any] | None  # future_influence, neighbour_influence, own_influence: largest changes of outputs
     exact_match: dict[str, Any] | None  # problems, right, exact_match, by_difficulty, correlation: by free generation
     checkpoints: dict[str, str | None]  # last, best

@@ -65,7 +65,7 @@ class Defaults:
 
 # Learning rates fall with the size of the model, as in Kaplan et al. 2020 (arXiv:2001.08361, appendix D.6).
 DEFAULTS = {
-    # Solves `arithmetic` within ten minutes of two cores: more steps teach more than larger ones, and 32 rows hold a hundred problems.
+    # Solves `arithmetic` in ten minutes: more steps teach more than larger ones, and 32 rows hold a hundred problems.
     "tiny": Defaults(sequence=128, micro_batch=16, learning_rate=3e-3, steps=800, other={"effective_batch": 32}),
     "small": Defaults(sequence=256, micro_batch=16, learning_rate=1e-3, steps=2_000),
     "phase1": Defaults(sequence=64, micro_batch=16, learning_rate=3e-4, steps=1_000),

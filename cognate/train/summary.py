@@ -59,6 +59,7 @@ def summarise(
         },
         "halting": _halting(outcome.validation, model.config.answers),
         "inference": inference(model, corpus),
+        "independence": independence(model, corpus),
         "exact_match": solved,
         "checkpoints": {
             name: None if folder is None else folder.name for name, folder in (("last", outcome.last), ("best", outcome.best))
@@ -91,6 +92,39 @@ def inference(model: CognateModel, corpus: Corpus) -> dict[str, Any]:
         "flops": counted,
         "flops_saved": 1 - counted["early_exit"] / counted["all_answers"],
     }
+
+
+@torch.no_grad()
+def independence(model: CognateModel, corpus: Corpus) -> dict[str, float] | None:
+    """By how much later tokens change earlier outputs, and neighbours in the batch each other's, with the weights as they are.
+
+    Largest absolute changes of answers and halting probabilities of two validation rows, in training and in evaluation mode: 0
+    where the model is causal and its rows do not mix. `own_influence` is the change at the changed token itself: were it 0,
+    nothing would have been tested. None where there are not two rows.
+    """
+    if len(corpus.validation) < 2:
+        return None
+    batch = corpus.validation.batch([0, 1]).to(model.halting_head.weight.device)
+    middle = batch.tokens.shape[1] // 2
+    later, neighbour = batch.tokens.clone(), batch.tokens.clone()
+    later[:, middle:] = (later[:, middle:] + 1) % model.config.vocabulary
+    neighbour[1] = (neighbour[1] + 1) % model.config.vocabulary
+    found = {"future_influence": 0.0, "neighbour_influence": 0.0, "own_influence": 0.0}
+    training = model.training
+    for mode in (True, False):
+        model.train(mode)
+        plain, by_later, by_neighbour = (
+            model(tokens, batch.positions, batch.documents) for tokens in (batch.tokens, later, neighbour)
+        )
+        for one, other, tokens in ((plain.answers, by_later.answers, 2), (plain.halting.exp(), by_later.halting.exp(), 1)):
+            moved = (one - other).abs()
+            before, after = moved.narrow(tokens, 0, middle), moved.narrow(tokens, middle, 1)
+            found["future_influence"] = max(found["future_influence"], before.max().item())
+            found["own_influence"] = max(found["own_influence"], after.max().item())
+        moved = (plain.answers[:, 0] - by_neighbour.answers[:, 0]).abs()
+        found["neighbour_influence"] = max(found["neighbour_influence"], moved.max().item())
+    model.train(training)
+    return found
 
 
 def _first_document(documents: torch.Tensor | None) -> int | None:
@@ -134,10 +168,11 @@ def text(result: dict[str, Any]) -> str:
         ("Gradient", _gradient(result["gradient"])),
         ("Halting", _stopping(result["halting"])),
         ("Inference", _inference(result["inference"])),
+        ("Independence", _independence(result["independence"])),
         ("Validation", _validation(result["validation"])),
         ("Exact match", _solved(result["exact_match"])),
     ]
-    return "\n".join(f"{name:<12}{value}" for name, value in lines)
+    return "\n".join(f"{name:<14}{value}" for name, value in lines)
 
 
 def _number(value: float | None) -> str:
@@ -162,6 +197,13 @@ def _stopping(halting: dict[str, Any] | None) -> str:
 def _inference(used: dict[str, Any]) -> str:
     shapes = f"tokens {tuple(used['tokens_shape'])} -> logits {tuple(used['logits_shape'])}"
     return f"{shapes}; early exit saves {used['flops_saved']:.1%} of the floating-point operations"
+
+
+def _independence(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "not measured"
+    later, beside = found["future_influence"], found["neighbour_influence"]
+    return f"later tokens change earlier outputs by {later:g}, neighbours in the batch by {beside:g}"
 
 
 def _validation(validation: dict[str, Any]) -> str:

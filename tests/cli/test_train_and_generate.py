@@ -58,6 +58,8 @@ def test_a_run_is_observed_judged_used_and_continued(cli: Any, project: Path) ->
     assert result["exact_match"]["problems"] == 5
     assert 0 <= result["inference"]["flops_saved"] < 1
     assert sum(result["halting"]["histogram"]) == pytest.approx(1)
+    assert result["independence"]["future_influence"] == result["independence"]["neighbour_influence"] == 0
+    assert result["independence"]["own_influence"] > 0
     assert "step 4/4 | loss " in done.stdout
     assert "root cause" not in done.stderr
     assert (project / "first" / "case.json").exists()

@@ -68,6 +68,7 @@ TRAINING: dict[str, Any] = {
     "gradient": {"logged": 4, "median_norm": 1.5, "largest_norm": 3.0, "clip_norm": 1.0, "clipped": 3},
     "halting": {"answers": 4, "mean": 2.0, "variance": 0.5, "histogram": [0.25, 0.5, 0.25, 0.0], "information": 0.02},
     "inference": {"tokens_shape": [1, 34], "logits_shape": [1, 34, 512], "flops_saved": 0.4},
+    "independence": {"future_influence": 0.0, "neighbour_influence": 0.0, "own_influence": 1.25},
     "exact_match": {
         "problems": 20, "right": 19, "exact_match": 0.95, "correlation": 0.3,
         "by_difficulty": {"1": {"exact_match": 1.0, "answers_used": 1.5}, "2": {"exact_match": 0.9, "answers_used": 2.5}},
@@ -182,6 +183,7 @@ Loss: 6.25 at step 1 (ln of the vocabulary: 6.238, 0.012 apart), 3.8 at the last
 Gradient norm: 1.5 (median), 3 at most, over 4 logged steps, before clipping
 ACT halting: 2 of 4 answers used, variance over tokens 0.5; tokens that stop at each: 25.0% / 50.0% / 25.0% / 0.0%
 Inference: tokens (1, 34) -> logits (1, 34, 512); floating-point operations saved by early exit: 40.0%
+Independence: later tokens change earlier outputs by 0, neighbours in the batch by 0 (a token its own by 1.25)
 Exact match: 95.0%, 19 of 20 held-out problems by free generation; 1-step 100.0% (answers used: 1.5); \
 2-step 90.0% (answers used: 2.5); correlation of steps and answers used 0.3
 Bad rows: 7
@@ -317,10 +319,16 @@ def test_null_is_not_measured():
         ("halting", None),
         ("exact_match", None),
         ("inference", None),
+        ("independence", None),
         ("loss", {"expected_first": 6.2, "first": None, "last": None}),
     )
     text = section(render(diagnose(Case.of(info=INFO, training=values), skills())))
-    for line in ("ACT halting: not measured", "Exact match: not measured", "Inference: not measured"):
+    for line in (
+        "ACT halting: not measured",
+        "Exact match: not measured",
+        "Inference: not measured",
+        "Independence: not measured",
+    ):
         assert f"\n{line}\n" in text
     assert "Loss: not measured at step 1 (ln of the vocabulary: 6.2), not measured at the last logged step" in text
 

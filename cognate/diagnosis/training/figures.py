@@ -19,6 +19,7 @@ def figures(values: dict[str, Any]) -> tuple[Figure, ...]:
         ("Gradient norm", _gradient(values)),
         ("ACT halting", _halting(values)),
         ("Inference", _inference(values)),
+        ("Independence", _independence(values)),
         ("Exact match", _solved(values)),
         ("Bad rows", shown(at(values, "data.bad_rows_count"))),
     )
@@ -72,6 +73,13 @@ def _inference(values: dict[str, Any]) -> str:
     tokens, logits = (_shape(at(values, f"inference.{name}_shape")) for name in ("tokens", "logits"))
     saved = percent(at(values, "inference.flops_saved"))
     return f"tokens {tokens} -> logits {logits}; floating-point operations saved by early exit: {saved}"
+
+
+def _independence(values: dict[str, Any]) -> str:
+    if at(values, "independence") is None:
+        return shown(None)
+    later, beside, own = (shown(at(values, f"independence.{name}_influence")) for name in ("future", "neighbour", "own"))
+    return f"later tokens change earlier outputs by {later}, neighbours in the batch by {beside} (a token its own by {own})"
 
 
 def _shape(value: Any) -> str:
