@@ -47,14 +47,14 @@ def generate(
             )
         by_length.setdefault(len(prompt), []).append(number)
     found = [Generated() for _ in prompts]
-    training = model.training
+    training, device = model.training, next(model.parameters()).device
     model.eval()
     try:
         for _, numbers in sorted(by_length.items()):
             for start in range(0, len(numbers), ROWS):
                 group = numbers[start : start + ROWS]
                 generators = [torch.Generator().manual_seed(seed + number) for number in group]
-                tokens = torch.tensor([list(prompts[number]) for number in group], device=model.halting_head.weight.device)
+                tokens = torch.tensor([list(prompts[number]) for number in group], device=device)
                 steps = decoding(model, tokens, generators, limit, temperature, threshold)
                 _collect(steps, [found[number] for number in group], end)
     finally:

@@ -1,0 +1,1 @@
+"""What `learn.py` compares the reference model with, how it trains both, and what it measures of them."""
