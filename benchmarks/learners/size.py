@@ -17,7 +17,6 @@ from learners.plain import NextToken, PlainModel
 
 COUNTED = 8  # rows of the training data on which operations are counted
 FEED_FORWARD_STEP = 8  # features by which the last difference is evened out
-HEAD = 24  # features of one attention head, as in `tiny`
 
 
 def flops(work: Callable[[], object]) -> int:
@@ -68,9 +67,9 @@ def equal_flops(config: ModelConfig, wanted: float, batch: Batch) -> ModelConfig
     def measure(tried: ModelConfig) -> float:
         return training_flops(PlainModel(tried), NextToken(), batch)
 
-    width = config.width
-    while measure(_widened(config, width + HEAD)) <= wanted:
-        width += HEAD
+    width, head = config.width, config.width // config.heads
+    while measure(_widened(config, width + head)) <= wanted:
+        width += head
     return _deepen(_widened(config, width), wanted, measure)
 
 
@@ -78,7 +77,7 @@ def _widened(config: ModelConfig, width: int) -> ModelConfig:
     """`config` with another width, and the rest in proportion."""
     feed_forward = round(config.feed_forward * width / config.width / FEED_FORWARD_STEP) * FEED_FORWARD_STEP
     layers = round(config.layers * width / config.width)
-    return replace(config, width=width, heads=width // HEAD, layers=layers, feed_forward=feed_forward)
+    return replace(config, width=width, heads=width // (config.width // config.heads), layers=layers, feed_forward=feed_forward)
 
 
 def _deepen(config: ModelConfig, wanted: float, measure: Callable[[ModelConfig], float]) -> ModelConfig:

@@ -60,7 +60,7 @@ def train(
     problems: Annotated[int, typer.Option(min=0, help="Held-out problems solved at the end by free generation.")] = 300,
     steps: Annotated[int | None, typer.Option(help="Optimizer steps.")] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Rows in one optimizer step, over all processes; default 64, 32 for tiny.")
+        int | None, typer.Option(help="Rows in one optimizer step, over all processes; default 64, 16 for tiny.")
     ] = None,
     micro_batch: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,

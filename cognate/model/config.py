@@ -77,12 +77,12 @@ PRESETS: dict[str, ModelConfig] = {
     "tiny": ModelConfig(
         vocabulary=512,
         positions=256,
-        width=96,
-        layers=3,
-        heads=4,
-        feed_forward=256,
+        width=80,
+        layers=4,
+        heads=5,
+        feed_forward=216,
         window=128,
-        memory_width=48,
+        memory_width=40,
         memory_horizon=64.0,
     ),
     "small": ModelConfig(

@@ -55,7 +55,7 @@ def test_a_config_survives_being_written_down() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"width": 30}, "does not divide"),
+        ({"width": 32}, "does not divide"),
         ({"steps": 2}, "one for each answer"),
         ({"layers": 0}, "above zero"),
         ({"halting_threshold": 1.5}, "probability"),
