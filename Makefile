@@ -4,16 +4,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 FOUNDING := tests/corpus/founding
+CORPUS := build/corpus
 # Skills that hold rules: mypy looks at one at a time, because two skills may both have a module of the same name.
 SKILLS := $(sort $(foreach file,$(wildcard skills/*/checks/*/*.py),$(firstword $(subst /checks/, ,$(file)))))
 
-.PHONY: help setup demo test check bench docs
+.PHONY: help setup demo test check bench bench-accuracy bench-fast corpus-verify docs
 
 help:
 	@echo 'make demo    watch Cognate find the faults planted in a training script, then judge the repaired one'
 	@echo 'make test    set up .venv and run every check that CI runs'
 	@echo 'make check   the same without setting up: lint, types, layers, generated docs, tests'
 	@echo 'make bench   what observing costs, how fast commands start and training steps are, what the model learns'
+	@echo 'make bench-accuracy   root causes found and false alarms on every program of the corpus; bench-fast: on a few'
+	@echo 'make corpus-verify    does each fault of the corpus change the outcome, and does its twin learn?'
 	@echo 'make docs    write the generated parts of docs/'
 
 setup: $(READY)
@@ -62,6 +65,17 @@ bench: setup
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/learn.py
+
+bench-accuracy: setup
+	$(BIN)/python -m benchmarks.corpus.materialise --out $(CORPUS)
+	$(BIN)/cognate bench $(CORPUS)
+
+bench-fast: setup
+	$(BIN)/python -m benchmarks.corpus.materialise --out $(CORPUS)
+	$(BIN)/cognate bench $(CORPUS) --fast --probe-seconds 20
+
+corpus-verify: setup
+	$(BIN)/python -m benchmarks.corpus.verify -j 2
 
 docs: setup
 	$(BIN)/python -m cognate.reference

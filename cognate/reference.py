@@ -35,7 +35,7 @@ CASE_FILES = (
     ("trace.jsonl", types.TraceNode, True),
     ("training.json", types.TrainingInfo, False),
 )
-VERBS = ["doctor", "run", "train", "generate", "report", "gate", "rule", "rules", "skills"]
+VERBS = ["doctor", "run", "train", "generate", "report", "gate", "rule", "rules", "skills", "bench"]
 VERBS += [f"skills {verb}" for verb in ("list", "show", "check", "new")]
 
 

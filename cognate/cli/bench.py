@@ -52,7 +52,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where runs are kept; default: the user's cache folder.")
     ] = None,
-    limit: Annotated[float, typer.Option(min=1, help="Seconds that a program may take.")] = 180.0,
+    limit: Annotated[float, typer.Option(min=1, help="Seconds that a program may take.")] = 300.0,
     probe_seconds: Annotated[float, typer.Option(min=0, help="Time that the experiments may take, as in `cognate run`.")] = 5.0,
     confidence: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write how often each rule was right on the test part.")

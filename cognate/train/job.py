@@ -66,7 +66,9 @@ class Defaults:
 # Learning rates fall with the size of the model, as in Kaplan et al. 2020 (arXiv:2001.08361, appendix D.6).
 DEFAULTS = {
     # Solves `arithmetic` in ten minutes of two cores: many small steps teach it more than few large ones.
-    "tiny": Defaults(sequence=128, micro_batch=8, learning_rate=3e-3, steps=1_800, other={"effective_batch": 16}),
+    "tiny": Defaults(
+        sequence=128, micro_batch=8, learning_rate=3e-3, steps=1_800, other={"effective_batch": 16, "evaluate_every": 300}
+    ),
     "small": Defaults(sequence=256, micro_batch=16, learning_rate=1e-3, steps=2_000),
     "phase1": Defaults(sequence=64, micro_batch=16, learning_rate=3e-4, steps=1_000),
 }

@@ -18,7 +18,10 @@ def planned(target: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "test", "check", "bench", "docs", "help"])
+TARGETS = ["setup", "demo", "test", "check", "bench", "bench-accuracy", "bench-fast", "corpus-verify", "docs", "help"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_a_target_exists(target):
     planned(target)
     assert re.search(rf"^\.PHONY:.*\b{target}\b", MAKEFILE, re.MULTILINE)
