@@ -13,6 +13,9 @@ from cognate.errors import CognateError  # noqa: F401 - for the processes that t
 from cognate.train.loop import fit
 from cognate.train.options import TrainOptions
 
+# Two processes add up alike only with as many threads.
+torch.set_num_threads(1)
+
 VOCABULARY, IGNORED = 11, -100
 
 
