@@ -47,11 +47,6 @@ class ModelConfig:
         """How many answers the recursion gives: the initial one and one a step."""
         return self.steps + 1
 
-    @property
-    def embedding_parameters(self) -> int:
-        """Tokens and positions; the language-model head is tied to the tokens and adds none."""
-        return (self.vocabulary + self.positions) * self.width
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they are kept beside a checkpoint."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

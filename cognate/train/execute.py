@@ -15,7 +15,7 @@ from cognate.train.exact_match import exact_match
 from cognate.train.job import FILE, Job
 from cognate.train.loop import Outcome, fit
 from cognate.train.objective import LanguageModelling
-from cognate.train.plan import parameters, plan
+from cognate.train.plan import named, parameters, plan
 from cognate.train.summary import summarise, text
 
 RESULT = "training.json"
@@ -78,7 +78,7 @@ def _files(job: Job, corpus: Corpus) -> dict[str, bytes]:
 
 
 def _announce(job: Job, model: CognateModel, corpus: Corpus, run: Path) -> None:
-    print(f"{job.preset}{f' as {job.specialisation}' if job.specialisation else ''}: {parameters(model)}")
+    print(f"{named(job)}: {parameters(model)}")
     bad = corpus.facts.get("bad_rows", [])
     for row in bad[:3]:
         print(f"bad row {row['where']}: {row['reason']}")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cognate.errors import UsageError
 from cognate.model.model import CognateModel
+from cognate.train.evaluate import evaluating
 
 ROWS = 256  # prompts decoded at a time
 
@@ -47,9 +48,8 @@ def generate(
             )
         by_length.setdefault(len(prompt), []).append(number)
     found = [Generated() for _ in prompts]
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
-    try:
+    device = next(model.parameters()).device
+    with evaluating(model):
         for _, numbers in sorted(by_length.items()):
             for start in range(0, len(numbers), ROWS):
                 group = numbers[start : start + ROWS]
@@ -57,8 +57,6 @@ def generate(
                 tokens = torch.tensor([list(prompts[number]) for number in group], device=device)
                 steps = decoding(model, tokens, generators, limit, temperature, threshold)
                 _collect(steps, [found[number] for number in group], end)
-    finally:
-        model.train(training)
     return found
 
 

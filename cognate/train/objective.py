@@ -56,7 +56,7 @@ class LanguageModelling:
         scored = batch.targets != IGNORED  # (B, T)
         targets = batch.targets[scored]  # (N)
         answers = thought.answers
-        features = answers.flatten(1, 2) if scored.all() else answers[:, scored]  # (K, N, D)
+        features = answers.flatten(1, 2) if batch.scored == scored.numel() else answers[:, scored]  # (K, N, D)
         log_p = thought.halting[scored]  # (N, K)
         p = log_p.exp()
         supervision = torch.tensor(model.config.supervision, device=p.device)

@@ -27,7 +27,7 @@ def plan(job: Job, model: CognateModel, corpus: Corpus, processes: int) -> str:
     tokens = options.effective_batch * job.data.sequence
     accumulate = options.accumulate(processes)
     lines = [
-        f"Model     {job.preset}{f' as {job.specialisation}' if job.specialisation else ''}: {parameters(model)}",
+        f"Model     {named(job)}: {parameters(model)}",
         *_table(model),
         f"Data      {describe_data(corpus.facts)}",
         f"Batch     {options.effective_batch} rows of {job.data.sequence} tokens ({tokens:,} tokens) a step: "
@@ -41,6 +41,11 @@ def plan(job: Job, model: CognateModel, corpus: Corpus, processes: int) -> str:
         f"Expected  first loss {math.log(model.config.vocabulary):.3f} = ln {model.config.vocabulary:,}, give or take 0.15",
     ]
     return "\n".join(lines)
+
+
+def named(job: Job) -> str:
+    """The preset, and its specialisation where it has one."""
+    return f"{job.preset} as {job.specialisation}" if job.specialisation else job.preset
 
 
 def parameters(model: CognateModel) -> str:
