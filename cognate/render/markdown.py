@@ -17,6 +17,10 @@ from cognate.render import words
 
 _TIME = {"minutes": "minutes", "hours": "a few hours", "days": "days"}
 _MOST_FIXES = 3
+# `code` between single backticks. Longer runs of backticks pair up by length in CommonMark, so they and any single one that is
+# left over are escaped, and so is a backslash that would take effect on what follows it.
+_CODE = re.compile(r"((?<!`)`(?!`)[^`]+`(?!`))")
+_MARKUP = re.compile(r"([*<\[\]`]|\\(?=[!-/:-@\[-`{-~]|$)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,8 @@ def render(diagnosis: Diagnosis) -> str:
 
 def prose(text: object) -> str:
     """`text` on one line, with what Markdown or HTML would take for markup escaped, except inside `code`."""
-    pieces = re.split(r"(`[^`]*`)", " ".join(str(text).split()))
-    return "".join(
-        piece if number % 2 else re.sub(r"([*<\[\]]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))", r"\\\1", piece)
-        for number, piece in enumerate(pieces)
-    )
+    pieces = _CODE.split(" ".join(str(text).split()))
+    return "".join(piece if number % 2 else _MARKUP.sub(r"\\\1", piece) for number, piece in enumerate(pieces))
 
 
 def cell(text: object) -> str:

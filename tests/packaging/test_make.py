@@ -18,7 +18,7 @@ def planned(target: str) -> str:
     return done.stdout
 
 
-TARGETS = ["setup", "demo", "test", "check", "bench", "bench-accuracy", "bench-fast", "corpus-verify", "docs", "help"]
+TARGETS = ["setup", "demo", "test", "check", "bench", "bench-fast", "bench-cost", "bench-learn", "corpus-verify", "docs", "help"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -33,8 +33,8 @@ def test_check_runs_every_tool():
         assert tool in plan
 
 
-def test_test_is_check_after_setup():
-    assert re.search(r"^test: setup check$", MAKEFILE, re.MULTILINE)
+def test_test_is_check_and_the_fast_bench_after_setup():
+    assert re.search(r"^test: setup check bench-fast$", MAKEFILE, re.MULTILINE)
 
 
 def test_ci_runs_make_test():

@@ -139,6 +139,10 @@ def test_a_case_without_a_start_has_no_date(tmp_path):
         ("<script> *x* [y](z)", r"\<script> \*x\* \[y\](z)"),
         ("`a*b` c*d", r"`a*b` c\*d"),
         ("two\nlines", "two lines"),
+        ("```<b>`` x", r"\`\`\`\<b>\`\` x"),
+        (r"\`<b>`", r"\\`<b>`"),
+        (r"C:\data\x", r"C:\data\x"),
+        ("left `over", r"left \`over"),
     ],
 )
 def test_prose_is_never_markup(text, escaped):

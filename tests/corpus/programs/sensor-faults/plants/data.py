@@ -14,7 +14,7 @@ def readings(n, g):
 
 
 def plant_split(cfg):
-    """The first rows are for training, the rest for validation; both are scaled by the first."""
+    """The first rows are for training, the rest for validation."""
     g = torch.Generator().manual_seed(cfg["seed"])
     x, y = readings(cfg["train"] + cfg["val"], g)
     mean, std = x[: cfg["train"]].mean(0), x[: cfg["train"]].std(0)
