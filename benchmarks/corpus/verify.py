@@ -1,9 +1,10 @@
 """Runs the corpus: healthy programs must learn, every fault must change the outcome, every run must be repeatable.
 
-    python -m benchmarks.corpus.verify [ID ...] [-j 2] [--rounds 2]
+    python -m benchmarks.corpus.verify [ID ...] [-j 2] [--rounds 2] [--observed CORPUS]
 
 Each program runs `--rounds` times; runs are cached by the content of the program, so that an interrupted verification goes on
-where it stopped. What was measured goes into `tests/corpus/measured.json`; the command fails when anything does not hold.
+where it stopped. With `--observed`, what a program printed under `cognate bench CORPUS` counts as one more run: it must print
+the same figures there. What was measured goes into `tests/corpus/measured.json`; the command fails when anything does not hold.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ from benchmarks.corpus.materialise import (
     write,
 )
 from benchmarks.corpus.materialise import program_ids as all_programs
+from cognate.bench import versions
+from cognate.bench.corpus import Program as BenchProgram
+from cognate.bench.corpus import read_corpus
+from cognate.bench.engine import Options, open_cache
+from cognate.case.store import read_rows
 
 MEASURED = ROOT / "tests" / "corpus" / "measured.json"
 LIMIT_SECONDS = 240
@@ -52,8 +58,9 @@ QUIET = {
 class Runner:
     """Runs programs and keeps what they printed, by content."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, corpus: Path | None = None) -> None:
         self.folder = cache / "verify"
+        self._observed = observed_cases(corpus) if corpus else {}
         self.store = cache / "runs"
         self.store.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
@@ -82,10 +89,26 @@ class Runner:
             path.write_text(json.dumps({"code": run.code, "seconds": run.seconds, "output": run.output, "errors": run.errors}))
         return run
 
+    def again(self, identity: str, files: Mapping[str, str], rounds: int) -> list[Run]:
+        """`rounds` runs, and one more where it was kept that the program ran under observation."""
+        runs = [self.run(identity, files, number) for number in range(rounds)]
+        program, case = self._observed.get(identity, (None, Path()))
+        if program is not None and program.files == {name: text.encode() for name, text in files.items()}:
+            lines = [str(event["text"]) for event in read_rows(case / "events.jsonl") if event.get("kind") == "print"]
+            runs.append(Run(runs[0].code, runs[0].seconds, "\n".join(lines) + "\n", runs[0].errors))
+        return runs
+
+
+def observed_cases(corpus: Path) -> dict[str, tuple[BenchProgram, Path]]:
+    """What the bench recorded of the programs in the folder `corpus`, by id."""
+    cache = open_cache(Options(jobs=1), versions.observing(), "")
+    places = {program.id: (program, cache.folder(program) / "case") for program in read_corpus(corpus).programs}
+    return {identity: place for identity, place in places.items() if place[1].is_dir()}
+
 
 def verify_program(runner: Runner, program: Program, rounds: int) -> dict[str, Any]:
     """What a healthy program does."""
-    runs = [runner.run(program.id, program.files, number) for number in range(rounds)]
+    runs = runner.again(program.id, program.files, rounds)
     return _record(program.files, runs, learns(runs[0], program.info["metric"]), program.info["metric"], repeatable=True)
 
 
@@ -93,11 +116,11 @@ def verify_fault(runner: Runner, fault: Fault, rounds: int) -> dict[str, Any]:
     """What a fault does to its base."""
     outcome = fault.info.get("outcome", {"kind": "metric"})
     metric = {**fault.base.info["metric"], **fault.info.get("metric", {})}
-    runs = [runner.run(fault.id, fault.files, number) for number in range(rounds)]
-    bases = [runner.run(fault.base.id, fault.base.files, number) for number in range(rounds)]
+    runs = runner.again(fault.id, fault.files, rounds)
+    bases = runner.again(fault.base.id, fault.base.files, rounds)
     if outcome.get("kind") == "determinism":
         readings = [values(run.output, metric) for run in runs]
-        if rounds < 2:
+        if min(len(runs), len(bases)) < 2:
             return _record(fault.files, runs, Verdict(False, {}, "one run cannot show it"), metric, repeatable=False)
         same_base = values(bases[0].output, metric) == values(bases[1].output, metric)
         differ = readings[0] != readings[1] and all(readings)
@@ -135,9 +158,10 @@ def main() -> None:
     parser.add_argument("ids", nargs="*", help="programs and faults; all when none is named")
     parser.add_argument("-j", "--jobs", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2, help="runs of each program; one run cannot show that it is repeatable")
+    parser.add_argument("--observed", type=Path, metavar="CORPUS", help="count its runs under `cognate bench` as well")
     parser.add_argument("--cache", type=Path, default=DEFAULT_OUT)
     arguments = parser.parse_args()
-    runner = Runner(arguments.cache)
+    runner = Runner(arguments.cache, arguments.observed)
     wanted = arguments.ids or [*all_programs(), *fault_ids()]
     measured: dict[str, Any] = json.loads(MEASURED.read_text()) if MEASURED.is_file() else {}
     if not arguments.ids:

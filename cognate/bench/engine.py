@@ -43,13 +43,18 @@ class Options:
     cache: Path | None = None
 
 
+def open_cache(options: Options, observing: str, judging: str) -> Cache:
+    """The cache as runs with `options` see it."""
+    return Cache(options.cache or default_root(), observing, judging, f"probes {options.probe_seconds:g}")
+
+
 def run(programs: Iterable[Program], options: Options, report: Callable[[Result], None] = lambda _: None) -> list[Result]:
     """Observe and diagnose `programs`, telling `report` about each as it is done; returns the results by id.
 
     Raises CognateError where the code that observes or judges was edited meanwhile: half the results would be another's.
     """
     observing, judging = versions.observing(), versions.judging(load_skills())
-    cache = Cache(options.cache or default_root(), observing, judging, f"probes {options.probe_seconds:g}")
+    cache = open_cache(options, observing, judging)
     results = []
     with closing(_results(tuple(programs), cache, options)) as stream:
         for result in stream:
