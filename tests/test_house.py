@@ -26,8 +26,6 @@ PLANNED = {
     "eval-val-better-than-train",
     "loss-oscillating",
     "loss-plateau",
-    "model-init-loss-off",
-    "model-saturated-activation",
     "opt-step-no-effect",
     "opt-weights-diverge",
     "opt-weights-not-moving",

@@ -173,6 +173,7 @@ class ParameterInfo(TypedDict, total=False):
     seen_at: int  # step at which it was first seen
     constant: bool  # all elements are equal
     clones: bool  # all rows are equal
+    start: dict[str, float]  # when it was first seen, of a sample: mean, std, most (largest magnitude)
 
 
 class RootInfo(TypedDict, total=False):

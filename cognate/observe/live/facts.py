@@ -71,6 +71,15 @@ def describe(tensor: Tensor) -> dict[str, Any]:
     return facts
 
 
+def moments(tensor: Tensor, most: int = 16_384) -> dict[str, float]:
+    """Mean, standard deviation and largest magnitude of a sample of `tensor`; empty where it holds no such numbers."""
+    if not readable(tensor) or tensor.numel() == 0 or not tensor.is_floating_point():
+        return {}
+    values = sample(tensor, most).float()
+    found = torch.stack([values.mean(), values.std(correction=0), values.abs().max()]).tolist()
+    return {name: value for name, value in zip(("mean", "std", "most"), found, strict=True) if value - value == 0}
+
+
 def rows_kind(scores: Tensor, class_dim: int) -> str:
     """What the rows of `scores` along `class_dim` are: "probabilities", "log_probabilities" or "logits".
 

@@ -82,6 +82,7 @@ class Identity:
         if record is None:
             record = {"first": facts.fingerprint(parameter, 64), "grad": "unseen", "windows": 0, "moved": None}
             record["seen_at"] = self.recorder.step
+            record["start"] = facts.moments(parameter)
             self.known[parameter] = record
             if self.recorder.step > 0 and self.known_any:
                 self.recorder.look_closely()
@@ -179,6 +180,7 @@ class Identity:
             "windows": record["windows"],
             "moved": record["moved"],
             "seen_at": record["seen_at"],
+            "start": record["start"],
         }
         if facts.readable(parameter) and parameter.numel() > 1 and parameter.is_floating_point():
             values = parameter.detach()

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from cognate.observe.live.attention import Attention
 from cognate.observe.live.modules import Modules
 from cognate.observe.live.recorder import Recorder, guarded, timed
 
@@ -62,6 +63,7 @@ class OpTrace(TorchFunctionMode):
         self.parameters, self.inputs = parameters, inputs
         self.known: dict[int, int] = {}
         self.nodes: list[dict[str, Any]] = []
+        self.attention = Attention()
         self.note = guarded(recorder, "operation trace")(timed(recorder)(self._note))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -98,6 +100,7 @@ class OpTrace(TorchFunctionMode):
             node["dtype"] = str(outputs[0].dtype).removeprefix("torch.")
             if outputs[0].is_floating_point() and 0 < outputs[0].numel() <= MOST_CHECKED:
                 self._judge_values(node, outputs[0])
+                self.attention.look(node, name, args, kwargs, outputs[0])
             if name in ("mul", "__mul__") and node["g"] and outputs[0].dim() >= 2:
                 sums = {str(k): facts for k, t in enumerate(given[:2]) if (facts := _unit_sums(t))}
                 if sums:

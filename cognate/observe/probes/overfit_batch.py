@@ -28,13 +28,13 @@ def overfit_batch(replay: Replay) -> dict[str, Any]:
         loss = replay.value(replay.scores(model, args, kwargs, True))
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         losses.append(float(loss))
-        _adam(parameters, gradients, moments, step)
+        adam_step(parameters, gradients, moments, step, RATE)
         if time.perf_counter() - begun > SECONDS:
             break
     return {"first": losses[0], "last": min(losses[-3:]), "steps": len(losses), "wanted_steps": STEPS}
 
 
-def _adam(parameters: Any, gradients: Any, moments: Any, step: int) -> None:
+def adam_step(parameters: Any, gradients: Any, moments: Any, step: int, rate: float) -> None:
     """One step of Adam (Kingma & Ba 2015) by hand: constructing torch's optimizer would be seen by the user's hooks."""
     with torch.no_grad():
         for parameter, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
@@ -43,4 +43,4 @@ def _adam(parameters: Any, gradients: Any, moments: Any, step: int) -> None:
             first.mul_(0.9).add_(gradient, alpha=0.1)
             second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
             size = second.div(1 - 0.999**step).sqrt_().add_(1e-8)
-            parameter.addcdiv_(first / (1 - 0.9**step), size, value=-RATE)
+            parameter.addcdiv_(first / (1 - 0.9**step), size, value=-rate)

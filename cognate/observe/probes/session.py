@@ -33,11 +33,12 @@ from cognate.observe.probes.overfit_batch import overfit_batch
 from cognate.observe.probes.padding_influence import padding_influence
 from cognate.observe.probes.replay import NotRun, Replay, Snapshot, join, map_tensors
 from cognate.observe.probes.small_step import small_step
+from cognate.observe.probes.wider_network import wider_network
 
 Probe = Callable[[Replay], "dict[str, Any]"]
 EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence)
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap)
-ONCE_LATE: tuple[Probe, ...] = (overfit_batch,)
+ONCE_LATE: tuple[Probe, ...] = (overfit_batch, wider_network)
 ONCE_LATE_FROM = 40
 # Steps after which probes run.
 SCHEDULE = (2, 10, 40, 100, 200, 400, 1000, 3000, 10_000, 100_000)
