@@ -39,7 +39,7 @@ Probe = Callable[[Replay], "dict[str, Any]"]
 EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence)
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch,)
-# Early, where a rate that is too high has not yet wrecked the weights, and again where a warm-up is over.
+# Early, where a rate that is too high has not yet wrecked the weights; again where a warm-up is over, and for a new optimizer.
 TWICE: tuple[Probe, ...] = (lr_range,)
 ONCE_LATE_FROM = 40
 # Steps after which probes run.
@@ -57,6 +57,7 @@ class ProbeSession:
         self.due = list(SCHEDULE)
         self.done: set[str] = set()
         self.late = False
+        self.tried: set[str] = set()  # optimizers that the experiments about optimizers were made with
         self.reasons: dict[str, str] = {}
         self.first_loss_done = False
         # A window that probes need is looked at closely whatever the budget says.
@@ -93,7 +94,9 @@ class ProbeSession:
             return
         replay.optimizer, replay.clip = self._optimizer()
         once = EARLY + TWICE + (ONCE_LATE if step >= ONCE_LATE_FROM else ())
-        again = TWICE if step >= ONCE_LATE_FROM and not self.late else ()
+        label = self.recorder.label(replay.optimizer, "optimizer") if replay.optimizer is not None else ""
+        again = TWICE if step >= ONCE_LATE_FROM and (not self.late or label not in self.tried) else ()
+        self.tried.add(label)
         self.late = self.late or step >= ONCE_LATE_FROM
         for probe in (*[p for p in once if p.__name__ not in self.done and p not in again], *LATE, *again):
             if self.recorder.probe_spent >= self.recorder.probe_seconds:
