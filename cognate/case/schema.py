@@ -77,7 +77,8 @@ class MetricsRow(TypedDict, total=False):
     val_loss: float | None
     lr: float | None
     grad_norm: float | None  # global L2 norm before clipping
-    clip: float | None  # limit given to clip_grad_norm_
+    clip: float | None  # limit given to clip_grad_norm_ or clip_grad_value_
+    clip_value: bool  # it limits each element, by clip_grad_value_, not the norm
     grad_norm_clipped: float | None
     half_precision: bool  # most of the updated tensors are bfloat16 or float16
     unchanged_elements: float  # share of elements with a gradient that the step left as they were

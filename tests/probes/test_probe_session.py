@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cognate.observe.probes.session import EARLY, LATE, ONCE_LATE, first_loss
+from cognate.observe.probes.session import EARLY, LATE, ONCE_LATE, TWICE, first_loss
 
-ALL = {probe.__name__ for probe in (first_loss, *EARLY, *LATE, *ONCE_LATE)}
+ALL = {probe.__name__ for probe in (first_loss, *EARLY, *TWICE, *LATE, *ONCE_LATE)}
 
 
 class Everything(nn.Module):

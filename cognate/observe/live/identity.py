@@ -7,6 +7,7 @@ head is proved to, not guessed to.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ class Identity:
         self.known = WeakTensorKeyDictionary()
         self.known_any = False
         self.written: dict[str, Any] = {}
+        self.layers: dict[str, Any] = {}  # the latest row of layers.jsonl
         self.next_write = 2
 
     def roots(self) -> list[nn.Module]:
@@ -218,11 +220,19 @@ class Identity:
                 note(optimizer)
 
         self.steps.on_step_begin = on_step
+        self.steps.on_update = self._updated
         self.recorder.at_finish.append(guarded(self.recorder, "model.json")(self.write))
 
     def _layers(self) -> None:
         self.name_modules()
-        self.recorder.add("layers", self.layers_row())
+        self.layers = self.layers_row()
+        self.recorder.add("layers", self.layers)
+
+    def _updated(self, ratios: dict[int, float]) -> None:
+        """Complete the row of the deep window that is about to end."""
+        if self.layers.get("step") == self.recorder.step:
+            names = self.parameter_names()
+            self.layers.setdefault("update_ratio", {}).update(_finite((names.get(key), r) for key, r in ratios.items()))
 
 
 def unregistered(root: nn.Module, owned: set[int]) -> list[dict[str, Any]]:
@@ -266,6 +276,10 @@ def _norms(names: list[str], tensors: list[Tensor]) -> dict[str, float | None]:
         return {}
     values = torch.stack([facts.wide(n) for n in torch._foreach_norm(tensors)]).tolist()
     return {name: value if value - value == 0 else None for name, value in zip(names, values, strict=True)}
+
+
+def _finite(named: Iterable[tuple[str | None, float]]) -> dict[str, float | None]:
+    return {name: value if value - value == 0 else None for name, value in named if name is not None}
 
 
 def _number(label: str) -> int:

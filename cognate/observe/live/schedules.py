@@ -80,6 +80,10 @@ class Schedules:
                 plan[name] = value
             elif name == "milestones" and value is not None:
                 plan[name] = sorted(value)
+        for function in getattr(scheduler, "lr_lambdas", ()):
+            # transformers' get_*_schedule hands torch a partial whose keywords are the plan.
+            keywords = getattr(function, "keywords", None) or {}
+            plan.update({name: value for name, value in keywords.items() if isinstance(value, (int, float))})
         optimizer = getattr(scheduler, "optimizer", None)
         return {
             "object": self.recorder.label(scheduler, "scheduler"),

@@ -43,6 +43,7 @@ class Steps:
         self.in_backward = False
         self.on_backward: Callable[[Tensor], None] = lambda root: None
         self.on_step_begin: Callable[[Optimizer], None] = lambda optimizer: None
+        self.on_update: Callable[[dict[int, float]], None] = lambda ratios: None  # on deep windows: |Δw|/|w| by tensor id
         recorder.before_flush.append(guarded(recorder, "metrics")(self._settle))
 
     def install(self) -> None:
@@ -180,6 +181,8 @@ class Steps:
             row["step_time"] = round(now - self.last_step_at, 6)
         if self.clip:
             row["clip"] = self.clip["limit"]
+            if self.clip["by"] == "clip_grad_value_":
+                row["clip_value"] = True
         if recorder.close:
             timed(recorder)(self._look_at_update)(row)
         else:
@@ -191,7 +194,7 @@ class Steps:
 
     def _look_at_update(self, row: dict[str, Any]) -> None:
         row["grad_norm_at_step"] = self.grads.get("norm")
-        ratios = []
+        by_tensor: dict[int, float] = {}
         unchanged = 0
         still = elements = 0
         for parameter, old in self.before:
@@ -203,7 +206,7 @@ class Steps:
                 elements += int(live.sum())
                 still += int((live & (_elements(parameter) == old)).sum())
             if size > 0:
-                ratios.append(moved / size)
+                by_tensor[id(parameter)] = moved / size
         if self.before:
             row["unchanged_tensors"], row["tensors"] = unchanged, len(self.before)
             half = sum(p.dtype in (torch.bfloat16, torch.float16) for p, _ in self.before)
@@ -211,9 +214,10 @@ class Steps:
                 row["half_precision"] = True
             if elements:
                 row["unchanged_elements"] = round(still / elements, 5)  # of those whose gradient is not zero
-        if ratios:
-            ratios.sort()
-            row["update_ratio"] = ratios[len(ratios) // 2]
+        if by_tensor:
+            row["update_ratio"] = sorted(by_tensor.values())[len(by_tensor) // 2]
+            if self.recorder.deep:
+                self.on_update(by_tensor)
 
     def _settle(self) -> None:
         """Turn the tensors that wait in `pending` into numbers: late, so that a GPU need not wait at each step."""
@@ -267,7 +271,9 @@ def _one_device(tensors: list[Tensor]) -> bool:
 
 def group_facts(group: dict[str, Any]) -> dict[str, Any]:
     """A param group's plain hyper-parameters, and how many tensors and numbers it holds."""
-    plain = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
+    plain: dict[str, Any] = {k: v for k, v in group.items() if isinstance(v, (int, float, bool, str)) and k != "params"}
+    if isinstance(group.get("betas"), (tuple, list)):
+        plain["betas"] = [float(beta) for beta in group["betas"]]
     plain["tensors"] = len(group["params"])
     plain["numel"] = sum(facts.numel(p) for p in group["params"])
     return plain

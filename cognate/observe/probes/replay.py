@@ -50,6 +50,8 @@ class Replay:
     loss: KeptLoss | None
     view: Callable[[Any], Tensor] | None = None
     view_name: str = ""
+    optimizer: torch.optim.Optimizer | None = None  # the one that ended the window
+    clip: tuple[float, bool] | None = None  # its limit, and whether it limits each element
 
     def copy(self) -> nn.Module:
         """A deep copy of the model as it is now. Raises NotRun where it cannot be copied, or would act on the script."""

@@ -28,6 +28,7 @@ from cognate.observe.probes.determinism import determinism
 from cognate.observe.probes.first_loss import first_loss
 from cognate.observe.probes.gradient_reach import gradient_reach
 from cognate.observe.probes.input_dependence import input_dependence
+from cognate.observe.probes.lr_range import lr_range
 from cognate.observe.probes.mode_gap import mode_gap
 from cognate.observe.probes.overfit_batch import overfit_batch
 from cognate.observe.probes.padding_influence import padding_influence
@@ -39,6 +40,8 @@ Probe = Callable[[Replay], "dict[str, Any]"]
 EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence)
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch, wider_network)
+# Early, where a rate that is too high has not yet wrecked the weights; again where a warm-up is over, and for a new optimizer.
+TWICE: tuple[Probe, ...] = (lr_range,)
 ONCE_LATE_FROM = 40
 # Steps after which probes run.
 SCHEDULE = (2, 10, 40, 100, 200, 400, 1000, 3000, 10_000, 100_000)
@@ -54,6 +57,8 @@ class ProbeSession:
         self.snapshots: list[Snapshot] = []
         self.due = list(SCHEDULE)
         self.done: set[str] = set()
+        self.late = False
+        self.tried: set[str] = set()  # optimizers that the experiments about optimizers were made with
         self.reasons: dict[str, str] = {}
         self.first_loss_done = False
         # A window that probes need is looked at closely whatever the budget says.
@@ -88,12 +93,25 @@ class ProbeSession:
         replay = join(snapshots, self.losses)
         if replay is None:
             return
-        once = EARLY + (ONCE_LATE if step >= ONCE_LATE_FROM else ())
-        for probe in (*[p for p in once if p.__name__ not in self.done], *LATE):
+        replay.optimizer, replay.clip = self._optimizer()
+        once = EARLY + TWICE + (ONCE_LATE if step >= ONCE_LATE_FROM else ())
+        label = self.recorder.label(replay.optimizer, "optimizer") if replay.optimizer is not None else ""
+        again = TWICE if step >= ONCE_LATE_FROM and (not self.late or label not in self.tried) else ()
+        self.tried.add(label)
+        self.late = self.late or step >= ONCE_LATE_FROM
+        for probe in (*[p for p in once if p.__name__ not in self.done and p not in again], *LATE, *again):
             if self.recorder.probe_spent >= self.recorder.probe_seconds:
                 self.reasons.setdefault(probe.__name__, "the time for probes (--probe-seconds) was used up")
                 continue
             self._run(probe, replay)
+
+    def _optimizer(self) -> tuple[torch.optim.Optimizer | None, tuple[float, bool] | None]:
+        """The optimizer whose step ends this window, and the limit that its gradients were clipped to."""
+        steps = self.identity.steps
+        row = steps.pending[-1][0] if steps.pending else {}
+        stepped = [o for o in steps.optimizers if self.recorder.label(o, "optimizer") == row.get("optimizer")]
+        clip = (float(row["clip"]), bool(row.get("clip_value"))) if row.get("clip") is not None else None
+        return (stepped[0] if stepped else None), clip
 
     def _run(self, probe: Probe, replay: Replay) -> None:
         name = probe.__name__
@@ -119,7 +137,7 @@ class ProbeSession:
 
     def _say_what_did_not_run(self) -> None:
         off = self.recorder.probe_seconds <= 0
-        for probe in (first_loss, *EARLY, *LATE, *ONCE_LATE):
+        for probe in (first_loss, *EARLY, *TWICE, *LATE, *ONCE_LATE):
             name = probe.__name__
             if name in self.done:
                 continue
