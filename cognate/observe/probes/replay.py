@@ -50,6 +50,7 @@ class Replay:
     loss: KeptLoss | None
     view: Callable[[Any], Tensor] | None = None
     view_name: str = ""
+    evaluated: Any = None  # how the latest evaluation called the module, where there was one
 
     def copy(self) -> nn.Module:
         """A deep copy of the model as it is now. Raises NotRun where it cannot be copied, or would act on the script."""
