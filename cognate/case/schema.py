@@ -147,6 +147,7 @@ class TraceNode(TypedDict, total=False):
     nan: float  # share of NaN in the result
     inf: float
     true: float  # for a comparison of something differentiable: share of true
+    mean: float | None  # of what a sigmoid gave out
     rms: float | None  # of what an operation on a parameter gave out
     moved: float  # relative change of that since the last operation on the same parameter
     into: int  # of an operation in place: number of the memory that it wrote

@@ -22,6 +22,8 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 WINDOWS = (1, 40, 160, 400, 1000)
 MOST_NODES = 6000
 MOST_CHECKED = 1_000_000
+# A mean of what these give out is a mean probability.
+SQUASHES = ("sigmoid", "hardsigmoid")
 # Arguments worth keeping; large or private ones are not.
 ARGUMENTS = (
     "dim",
@@ -129,6 +131,8 @@ class OpTrace(TorchFunctionMode):
             node["v"] = value if value - value == 0 else None
         # A sum is non-finite where an entry is, and costs a tenth of asking every entry.
         total = float(values.sum())
+        if node["op"] in SQUASHES:
+            node["mean"] = round(total / values.numel(), 6) if total - total == 0 else None
         if total - total != 0 and not bool(values.isfinite().all()):
             # Masks are -inf on purpose; NaN never is.
             node["nan"] = round(float(values.isnan().float().mean()), 6)
