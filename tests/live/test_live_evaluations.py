@@ -28,7 +28,7 @@ class Loop(nn.Module):
         total = torch.zeros_like(state)
         for _ in range(rounds):
             state = torch.tanh(self.cell(state)) * torch.sigmoid(state)
-            total += state
+            total += state * (torch.sigmoid(state) > 0.5)
         return self.out(total)
 
 
@@ -94,5 +94,6 @@ def test_the_trace_knows_the_size_and_change_of_a_recursion_and_what_is_written_
     cells = [n for n in window if "cell.weight" in n.get("p", ())]
     assert len(cells) == 4 and "moved" not in cells[0]
     assert all(n["rms"] > 0 and n["moved"] > 0 for n in cells[1:])
-    assert all(0 < n["mean"] < 1 for n in window if n["op"] == "sigmoid")
+    assert all(0 < n["mean"] < 1 for n in window if n.get("op") == "sigmoid")
+    assert {n["a"].get("bound") for n in window if n.get("op") == "gt"} == {0.5}
     assert len({n["into"] for n in window if "into" in n}) == 1

@@ -22,6 +22,7 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 WINDOWS = (1, 40, 160, 400, 1000)
 MOST_NODES = 6000
 MOST_CHECKED = 1_000_000
+COMPARISONS = ("gt", "ge", "lt", "le")
 # A mean of what these give out is a mean probability.
 SQUASHES = ("sigmoid", "hardsigmoid")
 # Arguments worth keeping; large or private ones are not.
@@ -231,6 +232,8 @@ def _arguments(name: str, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
         kept.setdefault(POSITIONAL[name], args[1])
     if name in ("masked_fill", "masked_fill_") and len(args) > 2 and isinstance(args[2], (int, float)):
         kept["value"] = str(args[2])
+    if name.strip("_") in COMPARISONS and len(args) > 1 and isinstance(args[1], (int, float)):
+        kept["bound"] = args[1] if args[1] - args[1] == 0 else str(args[1])
     if name == "scaled_dot_product_attention":
         kept["masked"] = (len(args) > 3 and args[3] is not None) or kwargs.get("attn_mask") is not None
     scalars = [a for a in args if isinstance(a, (int, float)) and not isinstance(a, bool)]
