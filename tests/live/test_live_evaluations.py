@@ -97,3 +97,44 @@ def test_the_trace_knows_the_size_and_change_of_a_recursion_and_what_is_written_
     assert all(0 < n["mean"] < 1 for n in window if n.get("op") == "sigmoid")
     assert {n["a"].get("bound") for n in window if n.get("op") == "gt"} == {0.5}
     assert len({n["into"] for n in window if "into" in n}) == 1
+
+
+INSIDE = """
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Judged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x, labels):
+        scores = self.out(x)
+        return F.cross_entropy(scores, labels), scores
+
+
+torch.manual_seed(0)
+x, y = torch.randn(40, 6), torch.randint(0, 3, (40,))
+model = Judged()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+for epoch in range(2):
+    optimizer.zero_grad()
+    model(x[:10], y[:10])[0].backward()
+    optimizer.step()
+    with torch.no_grad():
+        losses = [model(a, b)[0].item() for a, b in ((x[10:30], y[10:30]), (x[30:], y[30:]))]
+    print("plain", sum(losses), losses[0] * 20 + losses[1] * 10)
+"""
+
+
+def test_a_loss_inside_the_model_counts_for_its_own_batch(new_patient):
+    case = new_patient(INSIDE).observed(options={"budget": 1e6}).case
+    printed = [list(map(float, e["text"].split()[1:])) for e in case.events("print")]
+    found = case.events("evaluation")
+    assert [(e["batches"], e["rows"]) for e in found] == [(2, 30), (2, 30)]
+    for event, (total, weighted) in zip(found, printed, strict=True):
+        (value,) = event["values"]
+        assert value["calls"] == 2 and math.isclose(value["sum"], total, rel_tol=1e-6)
+        assert math.isclose(value["by_rows"], weighted, rel_tol=1e-6)

@@ -21,6 +21,7 @@ MOST_PHASES = 400
 # A teacher or a generator runs one batch without gradient in every step; a few tell all there is to tell.
 MOST_SINGLE = 100
 MOST_BATCHES = 5000
+MOST_INNER = 8
 # Outputs larger than this are not turned into accuracies: what is left to sum up are the losses.
 MOST_SCORES = 2_000_000
 
@@ -45,6 +46,7 @@ class Evaluations:
         self.rows: list[int] = []
         self.values: dict[tuple[str, str | None, int | None], list[Value]] = {}
         self.phase: dict[str, Any] = {}
+        self.inner: list[tuple[tuple[str, str | None, int | None], Tensor, Tensor | int]] = []  # losses of the forward under way
 
     def pass_begins(self, label: str) -> None:
         """A loader is gone through from its start: another evaluation."""
@@ -60,6 +62,7 @@ class Evaluations:
     def forward_done(self, module: nn.Module, output: Any, given: Any) -> None:
         """A root forward returned."""
         target, self.labels = self.labels(), lambda: None
+        inner, self.inner = self.inner[:MOST_INNER], []
         if torch.is_grad_enabled():
             self.over()
             return
@@ -80,6 +83,8 @@ class Evaluations:
             self.phase["site"] = recorder.sites.here(5)
         self.rows.append(size)
         self.phase["last"] = recorder.number
+        for key, value, counted in inner:
+            self._keep(key, value, size, counted)
         scores = next(iter(facts.tensors_in(output)), None)
         if target is not None and scores is not None and target.shape[0] == size and scores.device == target.device:
             self._against(scores, target)
@@ -96,16 +101,20 @@ class Evaluations:
             self._keep(("mae", None, None), error.abs().mean(), size, target.numel())
             self._keep(("mse", None, None), error.square().mean(), size, target.numel())
 
-    def loss(self, name: str, target: Any, result: Tensor, ignore: int) -> None:
+    def loss(self, name: str, target: Any, result: Tensor, ignore: int, inside: bool) -> None:
         """A loss was computed without gradient."""
-        if not self.phase or not isinstance(target, Tensor) or not target.dim() or not self.rows:
+        if not isinstance(target, Tensor) or not target.dim() or not (inside or self.rows):
             return
         counted: Tensor | int = target.numel()
         if name in ("cross_entropy", "nll_loss") and not target.is_floating_point():
             counted = (target != ignore).sum()
         site = self.recorder.sites.here(5) or {}
-        self._keep((name, site.get("file"), site.get("line")), facts.wide(result.detach()).mean(), self.rows[-1], counted)
-        self.phase["last"] = self.recorder.number
+        key, value = (name, site.get("file"), site.get("line")), facts.wide(result.detach()).mean()
+        if inside:  # how many samples it was about is known when the forward returns
+            self.inner.append((key, value, counted))
+        else:
+            self._keep(key, value, self.rows[-1], counted)
+            self.phase["last"] = self.recorder.number
 
     def _keep(self, key: tuple[str, str | None, int | None], value: Tensor, rows: int, counted: Tensor | int) -> None:
         kept = self.values.setdefault(key, [])
