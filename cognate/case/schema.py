@@ -148,6 +148,10 @@ class TraceNode(TypedDict, total=False):
     nan: float  # share of NaN in the result
     inf: float
     true: float  # for a comparison of something differentiable: share of true
+    mean: float | None  # of what a sigmoid gave out
+    rms: float | None  # of what an operation on a parameter gave out
+    moved: float  # relative change of that since the last operation on the same parameter
+    into: int  # of an operation in place: number of the memory that it wrote
     sums: dict[str, dict[str, list[float]]]  # for a product with weights in [0, 1]: their sums by factor and dimension
     a: dict[str, Any]  # arguments worth keeping
     m: str  # the module whose forward was under way

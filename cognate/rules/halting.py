@@ -55,6 +55,37 @@ def halting_conditions(case: Case) -> list[list[Node]]:
     return [lines[key] for key in sorted(lines)]
 
 
+def probabilities(graph: Flow) -> list[Node]:
+    """What a sigmoid made of a halting head's score at each step of a forward, in order."""
+    heads = halting_parameters(graph)
+    found: dict[int, Node] = {}
+    for use in (use for name in heads for use in graph.using(name)):
+        for step in graph.downstream(use):
+            if step is use or step["op"] in RESHAPES:
+                continue
+            if step["op"] in SQUASHES and step.get("mean") is not None:
+                found[step["i"]] = step
+            break
+    return [found[index] for index in sorted(found)]
+
+
+def single_step_conditions(graph: Flow) -> list[Node]:
+    """Conditions on the probability of one step alone, with a bound near one, in a loop that adds the probabilities up elsewhere.
+
+    Such a bound is meant for the sum. A confidence that ends an early exit is added up nowhere.
+    """
+    asked = [n for n in comparisons(graph) if n["op"] in ("gt", "ge", "greater") and (n.get("a", {}).get("bound") or 0.0) >= 0.9]
+    alone = [(n, p) for n in asked if (p := graph.producer(n, RESHAPES)) is not None and p["op"] in SQUASHES]
+    made = {p["i"] for _, p in alone}
+    sums = [
+        n
+        for n in graph.nodes
+        if n["op"] in ("add", "iadd") and alone and n.get("shape") == alone[0][0].get("shape")
+        and len(made & {source["i"] for source in graph.upstream(n, 40)}) >= 2
+    ]  # fmt: skip
+    return [n for n, _ in alone] if len(alone) >= LOOPS and sums else []
+
+
 def example_trace(true: float) -> list[Node]:
     """Two traced windows of a halting loop of four steps, whose condition holds for the share `true`: for rules' examples."""
     rows: list[Node] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ class Data:
     def __init__(self, recorder: Recorder, listen: Any) -> None:
         self.recorder = recorder
         self.listen = listen  # turns the module hooks on: a new pass may be an evaluation
+        self.on_pass: Callable[[str], None] = lambda label: None
+        self.on_batch: Callable[[Any], None] = lambda batch: None
         self.passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.iterators: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
 
@@ -72,9 +75,11 @@ class Data:
         if count < CLOSE_PASSES:
             self.iterators[iterator] = [label, count, 0]
             self.recorder.call("loader_iter", self.recorder.sites.here(4), object=label, number=count)
+        self.on_pass(label)
         self.listen()
 
     def _batch(self, batch: Any, iterator: Any) -> None:
+        self.on_batch(batch)
         state = self.iterators.get(iterator)
         if state is None or state[2] >= CLOSE_BATCHES:
             return

@@ -25,12 +25,13 @@ import torch
 
 from cognate.observe.live.checkpoints import Checkpoints
 from cognate.observe.live.data import Data
+from cognate.observe.live.evaluations import Evaluations
 from cognate.observe.live.identity import Identity
 from cognate.observe.live.losses import Losses
 from cognate.observe.live.modules import Modules
 from cognate.observe.live.optrace import Tracing
 from cognate.observe.live.patch import wrap
-from cognate.observe.live.recorder import Recorder, guarded
+from cognate.observe.live.recorder import Recorder, guarded, timed
 from cognate.observe.live.schedules import Schedules
 from cognate.observe.live.sites import beyond
 from cognate.observe.live.steps import Steps
@@ -49,14 +50,16 @@ def install(session: Any) -> Recorder:
     identity = Identity(recorder, modules, steps, checkpoints)
     tracing = Tracing(recorder, modules)
     probes = ProbeSession(recorder, modules, losses, identity)
+    data = Data(recorder, modules.listen)
     parts = (
         ("modules", modules), ("optimizers", steps), ("losses", losses), ("schedulers", Schedules(recorder)),
-        ("data", Data(recorder, modules.listen)), ("checkpoints", checkpoints), ("identity", identity),
+        ("data", data), ("checkpoints", checkpoints), ("identity", identity),
     )  # fmt: skip
     for name, part in parts:
         part.install()
         recorder.installed.append(name)
     _join(recorder, modules, steps, losses, tracing, probes, identity)
+    _join_evaluations(Evaluations(recorder), modules, losses, data)
     wrap(warnings, "showwarning", _observed_warning(recorder))
     return recorder
 
@@ -93,6 +96,21 @@ def _join(
     steps.on_backward = backward
     recorder.at_step_end.append(guarded(recorder, "window")(window_over))
     recorder.after_step.append(guarded(recorder, "window")(modules.window_over))
+
+
+def _join_evaluations(evaluations: Evaluations, modules: Modules, losses: Losses, data: Data) -> None:
+    recorder, before = evaluations.recorder, modules.on_root_exit
+    note = guarded(recorder, "evaluation")(timed(recorder)(evaluations.forward_done))
+    batch = guarded(recorder, "evaluation")(evaluations.batch)
+
+    def forward_done(module: Any, args: Any, kwargs: Any, output: Any) -> None:
+        note(module, output, (args, kwargs))
+        before(module, args, kwargs, output)
+
+    modules.on_root_exit = forward_done
+    losses.on_evaluation = guarded(recorder, "evaluation")(timed(recorder)(evaluations.loss))
+    data.on_pass = guarded(recorder, "evaluation")(timed(recorder)(evaluations.pass_begins))
+    data.on_batch = lambda given: batch(given) if modules.handles else None
 
 
 def _observed_warning(recorder: Recorder) -> Any:

@@ -66,6 +66,7 @@ class Losses:
         self.training = training  # mode of the latest root forward
         self.kept: list[KeptLoss] = []
         self.on_call: Callable[[bool], None] = lambda grad: None
+        self.on_evaluation: Callable[..., None] = lambda name, target, result, ignore, inside: None
         self.eval_calls = 0
         self.inside = False
         self.capture: list[tuple[str, tuple[Any, ...], dict[str, Any], Tensor]] | None = None
@@ -108,6 +109,9 @@ class Losses:
         self.on_call(grad)
         if not grad:
             self.eval_calls += 1
+            if name in PAIRED:
+                target = args[1] if len(args) > 1 else kwargs.get("target")
+                self.on_evaluation(name, target, result, kwargs.get("ignore_index", -100), self.inside_model())
         if not (recorder.close if grad else self.eval_calls <= CLOSE_EVAL_CALLS):
             return
         row = recorder.event("loss_call", recorder.sites.here(4), fn=name, grad=grad, training=self.training())

@@ -21,6 +21,7 @@ CLOSE_FORWARDS = 3
 MOST_UNIT_ROWS = 256
 # Times that a no_grad block alone opens the hooks; a script that uses one in every step must not pay for it for ever.
 MOST_OPENINGS = 300
+MOST_REPEATS = 16
 ACTIVATIONS = ("ReLU", "LeakyReLU", "GELU", "SiLU", "ELU", "Tanh", "Sigmoid", "Hardtanh", "ReLU6", "Softplus", "SELU")
 
 
@@ -36,6 +37,7 @@ class Modules:
         self.compiled = False
         self.training: bool | None = None
         self.inputs: list[Tensor] = []
+        self.calls: dict[int, int] = {}  # of the parts, by id, in the root forward under way
         self.forwards = {True: 0, False: 0}
         self.activations: dict[str, dict[str, Any]] = {}
         self.names: dict[int, str] = {}
@@ -158,6 +160,7 @@ class Modules:
             # called with keywords only). This hook is called through `guarded`, so the caller is two frames up.
             kwargs = sys._getframe(2).f_locals.get("kwargs") or {}
             self.stack.append(module)
+            self.calls = {}
             if next(module.parameters(), None) is None:  # a criterion or a transform: no model of its own
                 return
             self.training = module.training
@@ -165,6 +168,7 @@ class Modules:
             self.tops.add(module)
             self.on_root_enter(module, args, kwargs)
             return
+        self.calls[id(module)] = self.calls.get(id(module), 0) + 1
         self.stack.append(module)
 
     @property
@@ -216,10 +220,20 @@ class Modules:
             eval_modules=modes[False],
             mode_dependent=sum(depends_on_mode(part) for part in module.modules()),
             mode_mismatch=moody,
+            repeats=self._repeats(module),
             inputs=described,
             rows=facts.row_fingerprints(inputs[0]) if inputs and inputs[0].dim() > 0 else [],
             outputs=[facts.describe(t) for t in outputs],
         )
+
+    def _repeats(self, root: nn.Module) -> dict[str, int]:
+        """How often the parts with parameters ran that ran more than once: the depth of a recursion."""
+        found: dict[str, int] = {}
+        for name, part in root.named_modules():
+            count = self.calls.get(id(part), 0)
+            if count > 1 and len(found) < MOST_REPEATS and next(part.parameters(), None) is not None:
+                found[name] = count
+        return found
 
     def _activation(self, module: nn.Module, output: Tensor) -> None:
         if not output.is_floating_point() or output.numel() == 0 or next(module.children(), None) is not None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from cognate.observe.live import facts
 from cognate.observe.live.attention import Attention
 from cognate.observe.live.modules import Modules
 from cognate.observe.live.recorder import Recorder, guarded, timed
@@ -21,6 +23,9 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 WINDOWS = (1, 40, 160, 400, 1000)
 MOST_NODES = 6000
 MOST_CHECKED = 1_000_000
+COMPARISONS = ("gt", "ge", "lt", "le")
+# A mean of what these give out is a mean probability.
+SQUASHES = ("sigmoid", "hardsigmoid")
 # Arguments worth keeping; large or private ones are not.
 ARGUMENTS = (
     "dim",
@@ -64,6 +69,8 @@ class OpTrace(TorchFunctionMode):
         self.known: dict[int, int] = {}
         self.nodes: list[dict[str, Any]] = []
         self.attention = Attention()
+        self.latest: dict[str, Tensor] = {}  # what the last operation on a parameter gave out
+        self.memory: dict[Any, tuple[int, Tensor]] = {}  # written in place; held, so that no other tensor gets its address
         self.note = guarded(recorder, "operation trace")(timed(recorder)(self._note))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -93,6 +100,8 @@ class OpTrace(TorchFunctionMode):
         outputs = [result] if isinstance(result, Tensor) else _tensors(result) if isinstance(result, (tuple, list)) else []
         if name == "__setitem__":
             outputs = [args[0]]
+        if outputs and given and outputs[0] is given[0] and _writes(name):
+            node["into"] = self._place(given[0])
         for out in outputs:
             self.known[id(out)] = index
         if outputs:
@@ -101,6 +110,8 @@ class OpTrace(TorchFunctionMode):
             if outputs[0].is_floating_point() and 0 < outputs[0].numel() <= MOST_CHECKED:
                 self._judge_values(node, outputs[0])
                 self.attention.look(node, name, args, kwargs, outputs[0])
+                if "p" in node and outputs[0].requires_grad:
+                    self._compare(node, outputs[0].detach())
             if name in ("mul", "__mul__") and node["g"] and outputs[0].dim() >= 2:
                 sums = {str(k): facts for k, t in enumerate(given[:2]) if (facts := _unit_sums(t))}
                 if sums:
@@ -124,10 +135,31 @@ class OpTrace(TorchFunctionMode):
             node["v"] = value if value - value == 0 else None
         # A sum is non-finite where an entry is, and costs a tenth of asking every entry.
         total = float(values.sum())
+        if node["op"] in SQUASHES:
+            node["mean"] = round(total / values.numel(), 6) if total - total == 0 else None
         if total - total != 0 and not bool(values.isfinite().all()):
             # Masks are -inf on purpose; NaN never is.
             node["nan"] = round(float(values.isnan().float().mean()), 6)
             node["inf"] = round(float(values.isinf().float().mean()), 6)
+
+    def _compare(self, node: dict[str, Any], out: Tensor) -> None:
+        """The size of what an operation on a parameter gave out, and how far it moved since the parameter's last use.
+
+        Along a recursion they say whether its state grows, and whether its steps do anything.
+        """
+        size = float(torch.linalg.vector_norm(out.float()))
+        node["rms"] = size / out.numel() ** 0.5 if size - size == 0 else None
+        last = self.latest.get(node["p"][0])
+        if last is not None and last.shape == out.shape and size > 0 and size - size == 0:
+            node["moved"] = round(float(torch.linalg.vector_norm(out.float() - last.float())) / size, 7)
+        self.latest[node["p"][0]] = out
+
+    def _place(self, tensor: Tensor) -> int:
+        """A number for the memory that `tensor` stands for; views of other elements have other numbers."""
+        if not facts.readable(tensor):
+            return -1
+        key = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
+        return self.memory.setdefault(key, (len(self.memory), tensor.detach()))[0]
 
     def finish(self, root: Tensor) -> None:
         """Write the trace down; `root` is the tensor that backward was called on."""
@@ -167,6 +199,11 @@ class Tracing:
             mode.finish(root)
 
 
+def _writes(name: str) -> bool:
+    """Whether the function called `name` changes its first argument."""
+    return name == "__setitem__" or (name.startswith("__i") and name.endswith("__")) or (name[-1:] == "_" and name[-2:] != "__")
+
+
 def _tensors(values: Any, depth: int = 2) -> list[Tensor]:
     found: list[Tensor] = []
     for value in values:
@@ -198,6 +235,8 @@ def _arguments(name: str, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
         kept.setdefault(POSITIONAL[name], args[1])
     if name in ("masked_fill", "masked_fill_") and len(args) > 2 and isinstance(args[2], (int, float)):
         kept["value"] = str(args[2])
+    if name.strip("_") in COMPARISONS and len(args) > 1 and isinstance(args[1], (int, float)):
+        kept["bound"] = args[1] if args[1] - args[1] == 0 else str(args[1])
     if name == "scaled_dot_product_attention":
         kept["masked"] = (len(args) > 3 and args[3] is not None) or kwargs.get("attn_mask") is not None
     scalars = [a for a in args if isinstance(a, (int, float)) and not isinstance(a, bool)]

@@ -58,6 +58,7 @@ class Recorder:
         self.installed: list[str] = []
         self.errors: list[str] = []
         self.seeds: list[Any] = []
+        self.prints = 0  # lines printed so far
         self.step = 0
         self.number = 0
         self.sampled = 0
@@ -138,6 +139,7 @@ class Recorder:
     def printed(self, stream: str, text: str) -> None:
         """Keep a line that the script printed, and put everything on disk where it was long ago."""
         if self.alive:
+            self.prints += 1
             self.event("print", stream=stream, text=text)
             if time.perf_counter() - self.flushed > FLUSH_SECONDS:
                 self.flush()

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cognate.observe.live.modules import depends_on_mode
 from cognate.observe.probes.replay import NotRun, Replay
@@ -25,4 +27,25 @@ def mode_gap(replay: Replay) -> dict[str, Any]:
         args, kwargs = replay.inputs()
         with torch.no_grad():
             losses[mode] = float(like.value(like.scores(model, args, kwargs, True)))
-    return {"train": losses[True], "eval": losses[False], "modules": sorted({type(m).__name__ for m in parts})}
+    result = {"train": losses[True], "eval": losses[False], "modules": sorted({type(m).__name__ for m in parts})}
+    model = replay.copy()
+    kept = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if kept:
+        result["momenta"] = sorted({float(m.momentum) for m in kept if m.momentum is not None})
+        result["updated"] = min((int(m.num_batches_tracked) for m in kept if m.num_batches_tracked is not None), default=0)
+        result["recalibrated"] = _recalibrated(replay, model, kept)
+    return result
+
+
+def _recalibrated(replay: Replay, model: nn.Module, kept: list[_BatchNorm]) -> float:
+    """The loss in evaluation mode with running statistics that are those of this very batch: what stale ones cost."""
+    model.eval()
+    for module in kept:
+        module.train()
+        module.momentum = 1.0
+    args, kwargs = replay.inputs()
+    with torch.no_grad():
+        torch.manual_seed(0)
+        model(*args, **kwargs)
+        args, kwargs = replay.inputs()
+        return float(replay.value(replay.scores(model, args, kwargs, False)))

@@ -52,6 +52,7 @@ class Replay:
     view_name: str = ""
     optimizer: torch.optim.Optimizer | None = None  # the one that ended the window
     clip: tuple[float, bool] | None = None  # its limit, and whether it limits each element
+    evaluated: Any = None  # how the latest evaluation called the module, where there was one
 
     def copy(self) -> nn.Module:
         """A deep copy of the model as it is now. Raises NotRun where it cannot be copied, or would act on the script."""

@@ -25,6 +25,7 @@ from cognate.observe.live.recorder import Recorder, guarded
 from cognate.observe.probes.batch_independence import batch_independence
 from cognate.observe.probes.causality import causality
 from cognate.observe.probes.determinism import determinism
+from cognate.observe.probes.evaluation_call import Called, call_of, evaluation_call
 from cognate.observe.probes.first_loss import first_loss
 from cognate.observe.probes.gradient_reach import gradient_reach
 from cognate.observe.probes.input_dependence import input_dependence
@@ -38,7 +39,7 @@ from cognate.observe.probes.wider_network import wider_network
 
 Probe = Callable[[Replay], "dict[str, Any]"]
 EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence)
-LATE: tuple[Probe, ...] = (input_dependence, mode_gap)
+LATE: tuple[Probe, ...] = (input_dependence, mode_gap, evaluation_call)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch, wider_network)
 # Early, where a rate that is too high has not yet wrecked the weights; again where a warm-up is over, and for a new optimizer.
 TWICE: tuple[Probe, ...] = (lr_range,)
@@ -61,6 +62,7 @@ class ProbeSession:
         self.tried: set[str] = set()  # optimizers that the experiments about optimizers were made with
         self.reasons: dict[str, str] = {}
         self.first_loss_done = False
+        self.evaluated: dict[str, tuple[int, Called]] = {}  # by root: the step of its latest evaluation, and how it was called
         # A window that probes need is looked at closely whatever the budget says.
         recorder.must_look |= {step - 1 for step in SCHEDULE}
         recorder.at_finish.append(guarded(recorder, "probes")(self._say_what_did_not_run))
@@ -73,11 +75,19 @@ class ProbeSession:
 
     def forward_done(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         """Keep a training forward of a window that is due; if the window is not close, make it so first."""
+        if not torch.is_grad_enabled():
+            self._evaluated(module, args, kwargs)
         if not self.wanted or not torch.is_grad_enabled() or len(self.snapshots) >= MOST_FORWARDS:
             return
         if next(module.parameters(), None) is not None:
             args, kwargs = map_tensors((args, kwargs), lambda t: t.clone())
             self.snapshots.append(Snapshot(module, args, kwargs, output, SEED))
+
+    def _evaluated(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        """Keep how an evaluation calls the model: the first forward without gradient of a window."""
+        label, step = self.recorder.label(module, "model"), self.recorder.step
+        if self.due and self.recorder.probe_seconds > 0 and self.evaluated.get(label, (-1, None))[0] != step:
+            self.evaluated[label] = (step, call_of(module, args, kwargs))
 
     def window_over(self) -> None:
         """Run what is due on this window's material."""
@@ -93,6 +103,8 @@ class ProbeSession:
         replay = join(snapshots, self.losses)
         if replay is None:
             return
+        root = self.recorder.label(replay.snapshot.module, "model")
+        replay.evaluated = self.evaluated[root][1] if root in self.evaluated else None
         replay.optimizer, replay.clip = self._optimizer()
         once = EARLY + TWICE + (ONCE_LATE if step >= ONCE_LATE_FROM else ())
         label = self.recorder.label(replay.optimizer, "optimizer") if replay.optimizer is not None else ""

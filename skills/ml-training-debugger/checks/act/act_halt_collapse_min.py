@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.halting import example_trace, halted_share, halting_conditions
+from cognate.rules.flow import flows
+from cognate.rules.halting import example_trace, halted_share, halting_conditions, probabilities
 from cognate.rules.training import where
 
 
@@ -30,7 +31,7 @@ def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) 
     """
     conditions = halting_conditions(case)
     if not conditions:
-        yield Skip("no halting condition was recognised in the traced steps", "")
+        yield _soft(case, share, settled)
         return
     for nodes in conditions:
         last = max(node["w"] for node in nodes)
@@ -53,3 +54,25 @@ def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) 
         return
     met = min(halted_share(node) for nodes in conditions for node in nodes)
     yield Clear(f"the halting condition was met by {met:.0%} of tokens at some step")
+
+
+def _soft(case: Case, share: float, settled: int) -> Finding | Clear | Skip:
+    """Halting without a condition: a mixture over steps, weighted by the probability to halt at each."""
+    known = [steps for graph in flows(case) if len(steps := probabilities(graph)) >= 2]
+    if not known:
+        return Skip("no halting condition was recognised in the traced steps", "")
+    first, last = known[0][0], known[-1][0]
+    if last["w"] < settled or last["mean"] < share:
+        return Clear(f"at the first step {last['mean']:.0%} of the probability to halt is spent")
+    return Finding(
+        title=f"halting collapses: the probability at {where(last.get('site'))} is {last['mean']:.1%} at the first step, "
+        "so that the later steps have no weight",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("mean halting probability at the first step", last["mean"], f"< {share:.0%}", f"trace, step {last['w']}"),
+            Evidence("the same when the run began", first["mean"], "", f"trace, step {first['w']}"),
+        ),
+        location=Location.of(last.get("site")),
+        onset_step=int(last["w"]),
+        fix=Fix("Lower the ponder cost, start the halting bias negative, or force a minimum number of steps during warm-up."),
+    )

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from cognate.case.printed import printed_metrics
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.halting import example_trace, halted_share, halting_conditions
+from cognate.rules.flow import flows
+from cognate.rules.halting import example_trace, halted_share, halting_conditions, single_step_conditions
 from cognate.rules.training import where
 
 
@@ -62,5 +63,33 @@ def act_halt_saturate_max(case: Case, *, share: float = 0.0) -> Iterator[Said]:
             fix=Fix("Make the threshold reachable: do not scale the halting probability down, and start its bias near zero."),
         )
         return
+    alone = _alone(case)
+    if alone:
+        yield alone
+        return
     met = max(halted_share(node) for nodes in conditions for node in nodes)
     yield Clear(f"the halting condition was met by {met:.0%} of tokens at some step")
+
+
+def _alone(case: Case) -> Finding | None:
+    """A bound that is meant for the sum of the probabilities is asked of each one alone, and nobody reaches it for long."""
+    windows = [nodes for graph in flows(case) if (nodes := single_step_conditions(graph))]
+    never = [nodes for nodes in windows if max(halted_share(node) for node in nodes) == 0.0]
+    if len(never) < 2 or 2 * len(never) < len(windows):
+        return None
+    node = never[0][0]
+    return Finding(
+        title=f"halting hardly happens: at {where(node['site'])} the probability of each step alone is compared with "
+        f"{node['a']['bound']:g}, which no token reaches in the first {never[-1][0]['w']} steps of training",
+        proof=Proof.MEASUREMENT,
+        severity=Severity.WARNING,
+        evidence=(
+            Evidence(
+                "traced steps of training in which no token halted early", [nodes[0]["w"] for nodes in never], "none", "trace"
+            ),
+            Evidence("share that halts early at the last traced step", max(halted_share(n) for n in windows[-1])),
+        ),
+        location=Location.of(node["site"]),
+        onset_step=int(never[0][0]["w"]),
+        fix=Fix("Compare the sum of the halting probabilities so far, total + p, with the bound."),
+    )

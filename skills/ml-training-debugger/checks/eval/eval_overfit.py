@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any, cast
 
-from cognate.case.curves import Curve, loss_curves, shown, validation_curves
+from cognate.case.curves import Curve, loss_curves, shown, validation_curves, validation_metric_curves
 from cognate.case.printed import printed_text
 from cognate.case.series import finite, noise
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Severity, Skip, rule
@@ -62,7 +62,7 @@ def eval_overfit(
         return
     for curve in curves:
         same = [loss for loss in losses if loss.part == curve.part] or losses
-        finding = _judge(curve, max(same, key=lambda one: len(one.values)), (least_rise, sigmas, gap), least_after)
+        finding = _judge(case, curve, max(same, key=lambda one: len(one.values)), (least_rise, sigmas, gap), least_after)
         numbers = finite(curve.values)
         yield finding or Clear(
             f"{curve.title} ends at {shown(numbers[-1])}, its minimum over {len(numbers)} evaluations is {shown(min(numbers))}"
@@ -75,7 +75,7 @@ def _stopped_early(case: Case) -> bool:
     return bool(facts.get("stopped_early")) or said
 
 
-def _judge(curve: Curve, loss: Curve, limits: tuple[float, float, float], least_after: int) -> Finding | None:
+def _judge(case: Case, curve: Curve, loss: Curve, limits: tuple[float, float, float], least_after: int) -> Finding | None:
     least_rise, sigmas, gap = limits
     places = [index for index, value in enumerate(curve.values) if value is not None]
     values = finite(curve.values)
@@ -112,8 +112,27 @@ def _judge(curve: Curve, loss: Curve, limits: tuple[float, float, float], least_
         ),
         onset_step=curve.onset(places[best]),
         # A mild rise is the usual end of a healthy run that keeps its best weights; it is told, not held against it.
-        severity=Severity.INFO if end < MILD * values[best] else None,
+        # So is one that costs no accuracy: a classifier may grow too sure of itself and decide as well as before.
+        severity=Severity.INFO
+        if end < MILD * values[best] or _kept(case, curve, places[best]) or _as_good(case, curve, best)
+        else None,
     )
+
+
+def _kept(case: Case, curve: Curve, best: int) -> bool:
+    """Whether the script kept weights again and again until the minimum, and not after it: those of the minimum are there."""
+    kept = [int(e["step"]) for name in ("state_dict", "deepcopy", "save") for e in case.events("checkpoint", name=name)]
+    following = curve.steps[best + 1] if best + 1 < len(curve.steps) else curve.steps[best]
+    return curve.unit == "step" and len(set(kept)) >= 2 and curve.steps[best] <= max(kept) < following
+
+
+def _as_good(case: Case, curve: Curve, best: int) -> bool:
+    """Whether an accuracy of the same evaluations is as high at the end as it was at the minimum of the loss."""
+    for metric in validation_metric_curves(case):
+        values = finite(metric.values)
+        if len(values) == len(finite(curve.values)) and "acc" in metric.name.lower() and min(values) >= 0:
+            return median(values[-3:]) >= median(values[max(0, best - 1) : best + 2]) - noise(values)
+    return False
 
 
 def _around(loss: Curve, curve: Curve, index: int) -> tuple[float | None, float | None]:
