@@ -47,9 +47,10 @@ class Checkpoints:
         wrap(torch, "load", before_and_after(after=guarded(self.recorder, "load")(timed(self.recorder)(self._read))))
         wrap(torch, "set_rng_state", before_and_after(after=guarded(self.recorder, "rng")(lambda *_: self._event("load_rng"))))
         wrap(copy, "deepcopy", before_and_after(after=guarded(self.recorder, "deepcopy")(self._copied)))
+        plan = guarded(self.recorder, "load_state_dict")(self._schedule_given)
         for cls in vars(lr_scheduler).values():
             if inspect.isclass(cls) and issubclass(cls, LRScheduler) and "load_state_dict" in vars(cls):
-                wrap(cls, "load_state_dict", lambda original: self._outermost(original, self._schedule_given))
+                wrap(cls, "load_state_dict", lambda original: self._outermost(original, plan))
         given = guarded(self.recorder, "load_state_dict")(lambda result, scaler, *_: self._event("load_scaler"))
         wrap(torch.amp.GradScaler, "load_state_dict", before_and_after(after=given))
 

@@ -61,6 +61,7 @@ class Onset:
         self.names = names  # every parameter's name by id
         self.told: Counter[str] = Counter()
         self.hooked = False
+        self.broken_at = -1  # the step at which the forward was not finite: gradients then follow from it
         self.steep: dict[str, Any] | None = None
 
     def install(self) -> None:
@@ -86,6 +87,7 @@ class Onset:
                 self.steep = _steep(root)
             return True
         self.told["forward"] += 1
+        self.broken_at = self.recorder.step
         found = {"walked": False} if self.hooked else _walk(root, self.names())
         value = float(root.detach().float().mean())
         self.recorder.event(
@@ -95,7 +97,7 @@ class Onset:
 
     def gradients(self, norms: Tensor, names: list[str]) -> None:
         """The gradients before a step, in close windows; called where one of them is not finite."""
-        if self.told["backward"] >= MOST_ONSETS:
+        if self.told["backward"] >= MOST_ONSETS or self.broken_at == self.recorder.step:
             return
         self.told["backward"] += 1
         wrong = [name for name, norm in zip(names, norms.tolist(), strict=True) if norm - norm != 0]
