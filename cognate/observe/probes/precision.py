@@ -41,7 +41,9 @@ def _gradients(
     with context:
         scores = replay.scores(module, args, kwargs, training=True)
         loss = replay.value(scores)
-    loss.backward()
+    # With the weight that it has in what the script differentiates: that decides what falls below the smallest number.
+    weight = replay.loss.row.get("coefficient") if replay.loss is not None else None
+    (loss.float() * float(weight or 1.0)).backward()
     return {name: p.grad.detach().float() for name, p in module.named_parameters() if p.grad is not None and not p.grad.is_sparse}
 
 
