@@ -25,6 +25,7 @@ class Resume:
     taken: dict[str, list[Row]]  # what was restored in between: load_state_dict, load_optimizer, load_scheduler, …
     before: list[Row]  # rows of metrics.jsonl that the same process made before
     after: list[Row]
+    saved: Row | None = None  # the same process wrote the file
 
     @property
     def optimizer(self) -> str:
@@ -35,6 +36,12 @@ class Resume:
     def kinds(self) -> set[str]:
         """What the file holds."""
         return set((self.load.get("holds") or {}).values())
+
+    def lacks(self, kind: str) -> dict[str, Any] | None:
+        """Where the file was written without `kind`, or else read: the line to mend."""
+        if kind not in self.kinds and self.saved is not None:
+            return self.saved.get("site")
+        return self.load.get("site")
 
     @property
     def weights_arrived(self) -> bool:
@@ -58,7 +65,7 @@ def resumes(case: Case) -> list[Resume]:
 
 def beginnings(case: Case) -> list[Resume]:
     """Every training that began after a file with weights was read, whether or not they are in its model."""
-    rows = [dict(row) for row in case.metrics]
+    rows: list[Row] = [dict(row) for row in case.metrics]
     events = case.events("checkpoint")
     loads = {event["n"]: event for event in events if event["name"] == "load"}
     found = []
@@ -73,7 +80,8 @@ def beginnings(case: Case) -> list[Resume]:
         step = int(arrived["step"])
         before = [row for row in rows if int(row.get("step", 0)) < step]
         after = [row for row in rows if int(row.get("step", 0)) >= step and row.get("optimizer") == arrived.get("optimizer")]
-        found.append(Resume(load, arrived, taken, before, after))
+        written = [e for e in events if e["name"] == "save" and e["n"] < load["n"] and e.get("file") == load.get("file")]
+        found.append(Resume(load, arrived, taken, before, after, written[-1] if written else None))
     return found
 
 
@@ -92,7 +100,7 @@ def counters_used(case: Case) -> frozenset[str]:
     for tree in case.trees.values():
         shown: set[int] = set()
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and called(node) in SHOWN or isinstance(node, ast.JoinedStr):
+            if (isinstance(node, ast.Call) and called(node) in SHOWN) or isinstance(node, ast.JoinedStr):
                 shown.update(id(inner) for inner in ast.walk(node) if inner is not node)
         for node in ast.walk(tree):
             if id(node) in shown:
