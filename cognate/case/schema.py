@@ -82,6 +82,9 @@ class MetricsRow(TypedDict, total=False):
     grad_norm_clipped: float | None
     half_precision: bool  # most of the updated tensors are bfloat16 or float16
     unchanged_elements: float  # share of elements with a gradient that the step left as they were
+    zero_gradients: float  # share of gradient elements that are exactly zero
+    unchanged_moments: float  # share of half-precision second moments with a gradient that the step left as they were
+    zero_moments: float  # share of these that are zero
     update_ratio: float | None  # median over tensors of |Δw| / |w|
     step_time: float | None
     backwards: int  # calls of backward in this step, where more than one
@@ -203,6 +206,7 @@ class OptimizerInfo(TypedDict, total=False):
     groups: list[dict[str, Any]]  # hyper-parameters, parameters, numel
     steps: int
     orphans: list[dict[str, Any]]  # owned parameters that no observed module holds (shape, index)
+    state_dtypes: dict[str, dict[str, int]]  # number types of its state: {"exp_avg": {"float32": 12}}
 
 
 class ModelInfo(TypedDict, total=False):

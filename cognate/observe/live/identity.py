@@ -17,6 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from cognate.observe.live import facts
 from cognate.observe.live.checkpoints import Checkpoints
 from cognate.observe.live.modules import Modules, depends_on_mode
+from cognate.observe.live.moments import state_dtypes
 from cognate.observe.live.recorder import Recorder, guarded, timed
 from cognate.observe.live.steps import Steps, group_facts
 
@@ -206,6 +207,7 @@ class Identity:
             "groups": [group_facts(group) for group in optimizer.param_groups],
             "steps": self.steps.taken.get(label, 0),
             "orphans": orphans,
+            "state_dtypes": state_dtypes(optimizer),
         }
 
     def install(self) -> None:
@@ -213,7 +215,11 @@ class Identity:
         note = guarded(self.recorder, "model.json")(timed(self.recorder)(self.before_step))
         layers = guarded(self.recorder, "layers")(timed(self.recorder)(self._layers))
 
+        arrived = guarded(self.recorder, "load")(timed(self.recorder)(self.checkpoints.first_step))
+
         def on_step(optimizer: torch.optim.Optimizer) -> None:
+            if self.checkpoints.pending and not self.steps.taken.get(self.recorder.label(optimizer, "optimizer")):
+                arrived(optimizer, self.roots)
             if self.recorder.close:
                 if self.recorder.deep:
                     layers()

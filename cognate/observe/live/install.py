@@ -29,6 +29,7 @@ from cognate.observe.live.evaluations import Evaluations
 from cognate.observe.live.identity import Identity
 from cognate.observe.live.losses import Losses
 from cognate.observe.live.modules import Modules
+from cognate.observe.live.onset import Onset
 from cognate.observe.live.optrace import Tracing
 from cognate.observe.live.patch import wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
@@ -49,16 +50,17 @@ def install(session: Any) -> Recorder:
     checkpoints = Checkpoints(recorder)
     identity = Identity(recorder, modules, steps, checkpoints)
     tracing = Tracing(recorder, modules)
+    onset = Onset(recorder, identity.parameter_names)
     probes = ProbeSession(recorder, modules, losses, identity)
     data = Data(recorder, modules.listen)
     parts = (
         ("modules", modules), ("optimizers", steps), ("losses", losses), ("schedulers", Schedules(recorder)),
-        ("data", data), ("checkpoints", checkpoints), ("identity", identity),
+        ("data", data), ("checkpoints", checkpoints), ("identity", identity), ("onset", onset),
     )  # fmt: skip
     for name, part in parts:
         part.install()
         recorder.installed.append(name)
-    _join(recorder, modules, steps, losses, tracing, probes, identity)
+    _join(recorder, modules, steps, losses, tracing, probes, identity, onset)
     _join_evaluations(Evaluations(recorder), modules, losses, data)
     wrap(warnings, "showwarning", _observed_warning(recorder))
     return recorder
@@ -72,6 +74,7 @@ def _join(
     tracing: Tracing,
     probes: ProbeSession,
     identity: Identity,
+    onset: Onset,
 ) -> None:
     def enter(root: Any, args: Any, kwargs: Any) -> None:
         grad = torch.is_grad_enabled()
@@ -82,11 +85,21 @@ def _join(
             names = identity.parameter_names()
             tracing.begin(root, args, kwargs, names, grad)
 
+    finite = timed(recorder)(onset.backward)
+
     def backward(root: torch.Tensor) -> None:
         tracing.end(root)
+        if not finite(root):
+            tracing.keep_first()
+
+    def bad_gradients(norms: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+        names = identity.parameter_names()
+        onset.gradients(norms, [names.get(id(p), "?") for p in parameters])
+        tracing.keep_first()
 
     def window_over() -> None:
         tracing.end()
+        tracing.first = None
         probes.window_over()
         losses.window_over()
 
@@ -94,6 +107,7 @@ def _join(
     modules.on_root_exit = probes.forward_done
     losses.on_call = lambda grad: None if grad else modules.listen()
     steps.on_backward = backward
+    steps.on_bad_gradients = guarded(recorder, "onset")(bad_gradients)
     recorder.at_step_end.append(guarded(recorder, "window")(window_over))
     recorder.after_step.append(guarded(recorder, "window")(modules.window_over))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Losses:
 
     def _observed(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         note = guarded(self.recorder, f"loss call {name}")(timed(self.recorder)(self._note))
+        note = functools.partial(note, original)
 
         def loss(*args: Any, **kwargs: Any) -> Any:
             # Compiled code must see the plain function; a loss within a loss (or under a function mode) counts once.
@@ -102,7 +104,9 @@ class Losses:
 
         return loss
 
-    def _note(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
+    def _note(
+        self, original: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor
+    ) -> None:
         recorder = self.recorder
         grad = result.requires_grad
         recorder.counts[f"loss:{name}:{'train' if grad else 'eval'}"] += 1
@@ -123,6 +127,9 @@ class Losses:
         row["weighted"] = kwargs.get("weight") is not None or kwargs.get("pos_weight") is not None
         row["value"] = float(facts.wide(result.detach()).mean())
         row["result_shape"] = list(result.shape)
+        if grad and result.dtype in (torch.float16, torch.bfloat16):
+            row["result_dtype"] = str(result.dtype).removeprefix("torch.")
+            row["value_float32"] = _in_float32(original, args, kwargs)
         scores = args[0] if args else kwargs.get("input")
         target = args[1] if len(args) > 1 else kwargs.get("target")
         if name in PAIRED and isinstance(scores, Tensor) and isinstance(target, Tensor):
@@ -239,3 +246,14 @@ class Losses:
                 row["backwards"] = row.get("backwards", 0) + 1
 
         result.register_hook(guarded(recorder, "coefficient")(read))
+
+
+def _in_float32(original: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+    """The same loss of the same numbers, computed in single precision."""
+
+    def widened(value: Any) -> Any:
+        return value.detach().float() if isinstance(value, Tensor) and value.is_floating_point() else value
+
+    with torch.no_grad():
+        again = original(*map(widened, args), **{key: widened(value) for key, value in kwargs.items()})
+    return float(again.double().mean()) if isinstance(again, Tensor) else math.nan

@@ -21,6 +21,8 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 
 # Traced windows: an early one, and later ones for what a schedule or curriculum switches on.
 WINDOWS = (1, 40, 160, 400, 1000)
+# The first window is traced as well, and written down only where it is already non-finite: the second is then too late.
+FIRST = 0
 MOST_NODES = 6000
 MOST_CHECKED = 1_000_000
 COMPARISONS = ("gt", "ge", "lt", "le")
@@ -161,11 +163,10 @@ class OpTrace(TorchFunctionMode):
         key = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape))
         return self.memory.setdefault(key, (len(self.memory), tensor.detach()))[0]
 
-    def finish(self, root: Tensor) -> None:
-        """Write the trace down; `root` is the tensor that backward was called on."""
+    def finish(self, end: int | None) -> None:
+        """Write the trace down; `end` is the operation whose result backward was called on."""
         for node in self.nodes:
             self.recorder.add("trace", node)
-        end = self.known.get(id(root))
         self.recorder.add("trace", {"w": self.recorder.step, "root": end, "nodes": len(self.nodes)})
 
 
@@ -175,7 +176,8 @@ class Tracing:
     def __init__(self, recorder: Recorder, modules: Modules) -> None:
         self.recorder, self.modules = recorder, modules
         self.mode: OpTrace | None = None
-        self.windows = list(WINDOWS)
+        self.windows = [FIRST, *WINDOWS]
+        self.first: tuple[OpTrace, int | None] | None = None
         recorder.must_look |= set(WINDOWS)
 
     def begin(self, root: nn.Module, args: Any, kwargs: Any, parameters: dict[int, str], grad: bool) -> None:
@@ -195,8 +197,18 @@ class Tracing:
             return
         mode, self.mode = self.mode, None
         mode.__exit__(None, None, None)
-        if root is not None:
-            mode.finish(root)
+        if root is None:
+            return
+        if self.recorder.step == FIRST:
+            self.first = (mode, mode.known.get(id(root)))
+        else:
+            mode.finish(mode.known.get(id(root)))
+
+    def keep_first(self) -> None:
+        """Write the first window's trace down, if it is the open one: a number in it is not finite."""
+        if self.first is not None and self.recorder.step == FIRST:
+            self.first[0].finish(self.first[1])
+            self.first = None
 
 
 def _writes(name: str) -> bool:

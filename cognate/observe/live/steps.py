@@ -17,11 +17,10 @@ from torch.optim.optimizer import (
 )
 
 from cognate.observe.live import facts
+from cognate.observe.live.moments import elements, half_moment, still_moments
 from cognate.observe.live.patch import argument, before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
-
-# Elements of each tensor that the update ratio is read from: within 0.7 % of the exact ratio (performance facts).
-SAMPLED_ELEMENTS = 1024
+from cognate.observe.live.scaling import Scaling
 
 
 class Steps:
@@ -41,7 +40,10 @@ class Steps:
         self.last_step_at: float | None = None
         self.grads: dict[str, Any] = {}
         self.in_backward = False
+        self.scaling = Scaling(recorder)
+        self.moments: list[tuple[Tensor, Tensor, Tensor]] = []
         self.on_backward: Callable[[Tensor], None] = lambda root: None
+        self.on_bad_gradients: Callable[[Tensor, list[Tensor]], None] = lambda norms, parameters: None
         self.on_step_begin: Callable[[Optimizer], None] = lambda optimizer: None
         self.on_update: Callable[[dict[int, float]], None] = lambda ratios: None  # on deep windows: |Δw|/|w| by tensor id
         recorder.before_flush.append(guarded(recorder, "metrics")(self._settle))
@@ -67,12 +69,15 @@ class Steps:
         for name in ("unscale_", "step", "update"):
             note = guarded(self.recorder, f"GradScaler.{name}")(self._scaler)
             before = lambda *a, note=note, name=name, **k: note(name, a[0])  # noqa: E731 - one wrapper a name
-            wrap(torch.amp.GradScaler, name, before_and_after(before=before))
+            after = self.scaling.after(name)
+            wrap(torch.amp.GradScaler, name, before_and_after(before=before, after=after))
 
     def _scaler(self, name: str, scaler: Any) -> None:
         if scaler.is_enabled():
             scale = float(scaler.get_scale()) if self.recorder.close else None
             self.recorder.call(f"scaler_{name.rstrip('_')}", self.recorder.sites.here(5), scale=scale)
+            if name == "step":
+                self.scaling.before_step()
 
     def _constructed(self, _: None, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
         label = self.recorder.label(optimizer, "optimizer")
@@ -125,7 +130,8 @@ class Steps:
             value = float(facts.wide(root.detach()).mean())
             retain = kwargs.get("retain_graph")
             site = self.recorder.sites.here(4)
-            self.recorder.call("backward", site, value=value, retain_graph=retain, requires_grad=root.requires_grad)
+            fields = {"autocast": True} if torch.is_autocast_enabled(root.device.type) else {}
+            self.recorder.call("backward", site, value=value, retain_graph=retain, requires_grad=root.requires_grad, **fields)
         else:
             self.recorder.counts["backward"] += 1
         self.on_backward(root)
@@ -152,9 +158,12 @@ class Steps:
     def _look_at_gradients(self, optimizer: Optimizer, closure: bool) -> None:
         recorder = self.recorder
         owned = [p for group in optimizer.param_groups for p in group["params"]]
-        grads = [p.grad.detach() for p in owned if p.grad is not None and not p.grad.is_sparse]
+        graded = [p for p in owned if p.grad is not None and not p.grad.is_sparse]
+        grads = [p.grad.detach() for p in graded]  # type: ignore[union-attr]
         norms = facts.wide(torch.stack(torch._foreach_norm(grads))) if _one_device(grads) else torch.zeros(0)
         total = float(torch.linalg.vector_norm(norms)) if norms.numel() else 0.0
+        if not math.isfinite(total):
+            self.on_bad_gradients(norms, graded)
         state = "none" if not grads else "present" if total != 0 else "zero"
         self.grads = {"state": state, "norm": total}
         recorder.call(
@@ -167,7 +176,8 @@ class Steps:
             closure=closure,
             lr=float(optimizer.param_groups[0].get("lr", math.nan)),
         )
-        self.before = [(p, _elements(p).clone()) for p in owned if p.grad is not None]
+        self.before = [(p, elements(p).clone()) for p in owned if p.grad is not None]
+        self.moments = [(p, v, elements(v).clone()) for p in owned if (v := half_moment(optimizer, p)) is not None]
 
     def _end(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         recorder = self.recorder
@@ -188,7 +198,7 @@ class Steps:
         else:
             recorder.counts["step"] += 1
         self.pending.append((row, self.losses, self.norm))
-        self.losses, self.norm, self.clip, self.before, self.grads = [], None, {}, [], {}
+        self.losses, self.norm, self.clip, self.before, self.grads, self.moments = [], None, {}, [], {}, []
         self.last_step_at = now
         recorder.end_window()
 
@@ -196,15 +206,16 @@ class Steps:
         row["grad_norm_at_step"] = self.grads.get("norm")
         by_tensor: dict[int, float] = {}
         unchanged = 0
-        still = elements = 0
+        still = alive = looked = 0
         for parameter, old in self.before:
             size = float(torch.linalg.vector_norm(old.float()))
-            moved = float(torch.linalg.vector_norm((_elements(parameter) - old).float()))
+            moved = float(torch.linalg.vector_norm((elements(parameter) - old).float()))
             unchanged += moved == 0
             if parameter.grad is not None and not parameter.grad.is_sparse:
-                live = _elements(parameter.grad) != 0
-                elements += int(live.sum())
-                still += int((live & (_elements(parameter) == old)).sum())
+                live = elements(parameter.grad) != 0
+                looked += live.numel()
+                alive += int(live.sum())
+                still += int((live & (elements(parameter) == old)).sum())
             if size > 0:
                 by_tensor[id(parameter)] = moved / size
         if self.before:
@@ -212,8 +223,11 @@ class Steps:
             half = sum(p.dtype in (torch.bfloat16, torch.float16) for p, _ in self.before)
             if half > len(self.before) / 2:
                 row["half_precision"] = True
-            if elements:
-                row["unchanged_elements"] = round(still / elements, 5)  # of those whose gradient is not zero
+            if looked:
+                row["zero_gradients"] = round(1 - alive / looked, 5)
+            if alive:
+                row["unchanged_elements"] = round(still / alive, 5)  # of those whose gradient is not zero
+        row.update(still_moments(self.moments))
         if by_tensor:
             row["update_ratio"] = sorted(by_tensor.values())[len(by_tensor) // 2]
             if self.recorder.deep:
@@ -243,12 +257,6 @@ def _put(row: dict[str, Any], key: str, value: float) -> None:
     else:
         row[key] = None
         row.setdefault("nonfinite", {})[key] = "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-
-
-def _elements(parameter: Tensor) -> Tensor:
-    flat = parameter.detach().reshape(-1)
-    flat = torch.view_as_real(flat).reshape(-1) if flat.is_complex() else flat
-    return flat[:: max(1, flat.numel() // SAMPLED_ELEMENTS)]
 
 
 def _has_gradient(optimizer: Optimizer) -> bool:

@@ -34,6 +34,7 @@ class Snapshot:
     kwargs: dict[str, Any]
     output: Any
     seed: int = 0
+    autocast: tuple[str, torch.dtype] | None = None  # device type and number type of the autocast that was on
 
     @property
     def inputs(self) -> list[Tensor]:

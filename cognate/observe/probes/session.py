@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from cognate.observe.live.facts import tensors_in
 from cognate.observe.live.identity import Identity
 from cognate.observe.live.losses import Losses
 from cognate.observe.live.modules import Modules
@@ -33,12 +34,13 @@ from cognate.observe.probes.lr_range import lr_range
 from cognate.observe.probes.mode_gap import mode_gap
 from cognate.observe.probes.overfit_batch import overfit_batch
 from cognate.observe.probes.padding_influence import padding_influence
+from cognate.observe.probes.precision import precision
 from cognate.observe.probes.replay import NotRun, Replay, Snapshot, join, map_tensors
 from cognate.observe.probes.small_step import small_step
 from cognate.observe.probes.wider_network import wider_network
 
 Probe = Callable[[Replay], "dict[str, Any]"]
-EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence)
+EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence, precision)
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap, evaluation_call)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch, wider_network)
 # Early, where a rate that is too high has not yet wrecked the weights; again where a warm-up is over, and for a new optimizer.
@@ -81,7 +83,7 @@ class ProbeSession:
             return
         if next(module.parameters(), None) is not None:
             args, kwargs = map_tensors((args, kwargs), lambda t: t.clone())
-            self.snapshots.append(Snapshot(module, args, kwargs, output, SEED))
+            self.snapshots.append(Snapshot(module, args, kwargs, output, SEED, _autocast(output)))
 
     def _evaluated(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         """Keep how an evaluation calls the model: the first forward without gradient of a window."""
@@ -162,6 +164,11 @@ class ProbeSession:
         return "no training step with a model was seen"
 
 
+def _autocast(output: Any) -> tuple[str, torch.dtype] | None:
+    device = next((t.device.type for t in tensors_in(output)), "cpu")
+    return (device, torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else None
+
+
 @contextmanager
 def undisturbed(modules: Modules, recorder: Recorder) -> Iterator[None]:
     """Make the recorder deaf, and restore every random state, grad mode and RNG of the process afterwards."""
@@ -182,13 +189,13 @@ def undisturbed(modules: Modules, recorder: Recorder) -> Iterator[None]:
         for stream, write in writers:
             stream.write = write
         warnings.showwarning = show
-        recorder.alive = alive
-        torch.set_rng_state(cpu)
+        torch.set_rng_state(cpu)  # while the recorder is still deaf: this restores nothing of the script's
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)
         random.setstate(python)
         if numpy is not None and numbers is not None:
             numpy.random.set_state(numbers)
+        recorder.alive = alive
         if listening:
             modules.listen()
 

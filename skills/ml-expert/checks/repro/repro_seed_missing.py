@@ -1,35 +1,91 @@
-"""The script sets no seed."""
+"""Nothing seeds the random numbers that the run depends on."""
 
+import ast
 from collections.abc import Iterator
 
-from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.source import called, first_call
+
+SOURCE = "import torch\n\nmodel = Net()\n"
+ROOT = {"cls": "Net", "parameters": [{"name": "w", "requires_grad": True}]}
+
+
+def _parts(seeded: bool) -> dict:
+    seed = {"kind": "seed", "step": 0, "n": 1, "library": "torch", "seed": 0, "site": {"file": "t.py", "line": 2}}
+    steps = [{"step": s, "loss": 1.0} for s in range(12)]
+    info = {"origin": "live", "integrity": {"steps_seen": 12, "finished": True}}
+    return {"info": info, "metrics": steps, "events": [seed] * seeded, "model": {"roots": [ROOT]}, "source": {"t.py": SOURCE}}
 
 
 @rule(
     code="REPRO301",
     name="repro-seed-missing",
-    severity=Severity.INFO,
-    kind=Kind.PRACTICE,
-    needs={"run", "events.call"},
-    fires=Example(info={"origin": "live"}, events=[{"kind": "call", "name": "step", "step": 0}]),
-    quiet=Example(
-        info={"origin": "live", "seeds": [{"library": "torch", "seed": 0}]}, events=[{"kind": "call", "name": "step", "step": 0}]
-    ),
+    severity=Severity.WARNING,
+    kind=Kind.CAUSE,
+    needs={"run", "model", "metrics.loss"},
+    sources={"least": "our calibration: ten optimizer steps, below which a script is a trial and no training"},
+    fires=Example(**_parts(False)),
+    quiet=Example(**_parts(True)),
 )
-def repro_seed_missing(case: Case) -> Iterator[Said]:
-    """No seed is set, so no run can be repeated: initial weights, order of data and dropout differ each time.
+def repro_seed_missing(case: Case, *, least: int = 10) -> Iterator[Said]:
+    """No seed is set: initial weights, order, dropout and augmentation differ from run to run, and no result can be repeated.
 
-    A difference between two runs then may be the change or the chance. Seed torch once at the start (and random and numpy
-    where they are used); several seeds on purpose are better still.
+    Whether a change helped can't be told from luck then. Seed torch, and numpy and random where they are used, once at the start
+    (`accelerate.utils.set_seed` and Lightning's `seed_everything` do all of them). Studies over several seeds set one in each run
+    as well. Seeds that a library sets on the script's behalf count.
     """
-    seeds = case.info.get("seeds", [])
-    libraries = sorted({str(s.get("library")) for s in seeds})
-    if "torch" in libraries:
-        yield Clear("seeded: " + ", ".join(f"{s.get('library')}={s.get('seed')}" for s in seeds[:4]))
+    trained = [p for root in case.model.get("roots", []) for p in root.get("parameters", []) if p.get("requires_grad")]
+    if not trained or case.steps < least:
+        yield Skip(f"fewer than {least} optimizer steps of a model were made", "")
         return
+    seeded = {str(event.get("library")) for event in case.events("seed")}
+    if "torch" in seeded or case.events("checkpoint", name="load_rng") or case.calls.get("load_rng"):
+        partial = _unseeded(case, seeded)
+        if partial is None:
+            yield Clear(f"seeded: {', '.join(sorted(seeded)) or 'by the random states of a checkpoint'}")
+            return
+        library, site = partial
+        yield Finding(
+            title=f"torch is seeded and {library} is not, although the script draws from its global generator",
+            proof=Proof.SOURCE,
+            severity=Severity.INFO,
+            evidence=(Evidence("seeded", ", ".join(sorted(seeded)), f"also {library}", "events.jsonl"),),
+            location=Location.of(site),
+            fix=Fix(f"Seed {library} beside torch, or draw from a generator of your own."),
+        )
+        return
+    classes = {str(root.get("cls")) for root in case.model.get("roots", [])}
     yield Finding(
-        title="the script never seeds torch: its results cannot be repeated",
+        title="no random generator of torch is seeded: initial weights, order and dropout are different in every run",
         proof=Proof.MEASUREMENT,
-        evidence=(Evidence("libraries that were seeded", libraries or "none", "torch", "case.json"),),
-        fix=Fix("Call torch.manual_seed(SEED) before the model and the data are made."),
+        evidence=(Evidence("calls that seed torch", 0, "1", "events.jsonl"),),
+        location=Location.of(first_call(case, *classes)),
+        onset_step=0,
+        fix=Fix(
+            "Call torch.manual_seed(0) before the model and the data loaders are built, and seed numpy and random beside it."
+        ),
     )
+
+
+DRAWS = {
+    "random": {"shuffle", "random", "randint", "sample", "choice", "choices", "uniform", "gauss"},
+    "numpy": {"shuffle", "permutation", "rand", "randn", "randint", "random", "choice", "normal", "uniform"},
+}
+
+
+def _unseeded(case: Case, seeded: set[str]) -> tuple[str, dict] | None:
+    """A library whose global generator the script draws from by name and that nothing seeded."""
+    for file, tree in case.trees.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            holder = ast.unparse(node.func.value)
+            library = {"random": "random", "np.random": "numpy", "numpy.random": "numpy"}.get(holder)
+            if library and library not in seeded and called(node) in DRAWS[library] and _imports(tree, holder.split(".")[0]):
+                return library, {"file": file, "line": node.lineno}
+    return None
+
+
+def _imports(tree: ast.Module, name: str) -> bool:
+    """Whether `name` is the module: a generator may be called `random` as well."""
+    return any(isinstance(n, ast.Import) and any((a.asname or a.name) == name for a in n.names) for n in ast.walk(tree))

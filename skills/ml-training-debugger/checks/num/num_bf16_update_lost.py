@@ -21,7 +21,13 @@ def _parts(unchanged: float) -> dict:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"model", "metrics.unchanged_elements"},
-    explains={"loss-not-decreasing", "opt-lr-too-low", "data-input-label-misaligned", "opt-step-no-effect"},
+    explains={
+        "loss-not-decreasing",
+        "opt-lr-too-low",
+        "data-input-label-misaligned",
+        "opt-step-no-effect",
+        "num-half-optimizer-state",
+    },
     sources={
         "share": "taxonomy, num-bf16-update-lost: more than half of the elements unchanged (half an ulp is 2^-9 of the weight)"
     },

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.birth import Birth, birth, broken, masked, ran_away, zero_norm
 from cognate.rules.flow import RESHAPES, flows
 from cognate.rules.training import where
 
@@ -33,7 +34,14 @@ def _parts(value: object) -> dict:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"trace", "metrics.loss"},
-    explains={"loss-nonfinite", "loss-diverging", "grad-exploding", "opt-lr-too-high"},
+    explains={
+        "loss-nonfinite",
+        "loss-not-decreasing",
+        "num-fp16-scale-collapse",
+        "loss-diverging",
+        "grad-exploding",
+        "opt-lr-too-high",
+    },
     sources={},
     fires=Example(**_parts(None)),
     quiet=Example(**_parts(0.9)),
@@ -45,33 +53,28 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
     logsigmoid, cross_entropy, or clamp and add an epsilon. Reported as a cause only where the loss did become non-finite.
     """
     losses = loss_series(case)
-    broken = losses is not None and any(v is None for v in losses.values)
-    born = _birth(case) if broken else None
-    if born:
-        node, window = born
-        yield Finding(
-            title=f"`{node['op']}` at {where(node.get('site'))} makes the first non-finite values: {_reason(node)} "
-            "makes the loss NaN",
-            proof=Proof.MEASUREMENT,
-            evidence=(
-                Evidence(
-                    "share of NaN / inf in its output", [node.get("nan"), node.get("inf")], "0", f"trace.jsonl, step {window}"
-                ),
-                Evidence("its inputs", "finite, as far as they were traced"),
-            ),
-            location=Location.of(node.get("site"), node.get("m")),
-            onset_step=window,
-            fix=Fix("Use the fused form (log_softmax, kl_div, cross_entropy, xlogy), or clamp the argument: x.clamp_min(1e-8)."),
-        )
+    if not broken(case) or losses is None:
+        yield Clear("the loss stayed finite")
+        return
+    born = birth(case)
+    if born is not None:
+        runaway = ran_away(case, born.step)
+        if masked(born) or zero_norm(born) or born.op not in REASONS or runaway:
+            yield Clear(runaway or f"the first non-finite number came from `{born.op}`, which is judged by its own rule")
+        else:
+            yield _located(born)
+        return
+    if case.events("onset") and not case.events("onset")[0].get("nonfinite_weights"):
+        yield Clear("the first non-finite number came from elsewhere")
         return
     for graph in flows(case):
         for node in graph.find(lambda n: n["op"] in ("log", "sqrt") and n.get("g", False)):
             made = graph.producer(node, RESHAPES)
             if made is None or made["op"] not in RISKY[node["op"]]:
                 continue
-            if not broken:
+            onset = next((step for step, v in zip(losses.steps, losses.values, strict=True) if v is None), 0)
+            if ran_away(case, onset):
                 continue
-            onset = next((i for i, v in enumerate(losses.values) if v is None), 0)  # type: ignore[union-attr]
             yield Finding(
                 title=f"`{node['op']}` of `{made['op']}` at {where(node.get('site'))} has no epsilon: it reaches "
                 f"{node['op']}(0) and makes "
@@ -86,51 +89,54 @@ def num_unstable_expression(case: Case) -> Iterator[Said]:
                 fix=Fix("Use the fused form (log_softmax, logsigmoid, cross_entropy), or clamp the argument: x.clamp_min(1e-8)."),
             )
             return
-    yield Clear("the loss stayed finite" if not broken else "no unguarded logarithm or root was seen in the traced steps")
+    yield Clear("no unguarded logarithm or root was seen in the traced steps")
 
 
-BIRTHS = (
-    "log",
-    "log2",
-    "log10",
-    "log1p",
-    "sqrt",
-    "rsqrt",
-    "div",
-    "truediv",
-    "rtruediv",
-    "reciprocal",
-    "pow",
-    "exp",
-    "acos",
-    "asin",
-    "norm",
-)
+REASONS = {
+    "log": "a logarithm of zero or less",
+    "log2": "a logarithm of zero or less",
+    "log10": "a logarithm of zero or less",
+    "log1p": "a logarithm of zero or less",
+    "sqrt": "a root of something negative, or of zero, where its derivative is infinite",
+    "rsqrt": "one over the root of zero",
+    "div": "a division by zero",
+    "reciprocal": "one over zero",
+    "pow": "a power of zero or of something negative",
+    "exp": "an exponential beyond the largest number",
+    "expm1": "an exponential beyond the largest number",
+    "cosh": "an exponential beyond the largest number",
+    "acos": "an inverse cosine at or beyond 1, where its derivative is infinite",
+    "asin": "an inverse sine at or beyond 1, where its derivative is infinite",
+    "atanh": "an inverse tangent at or beyond 1",
+    "logsumexp": "a sum of exponentials of nothing finite",
+    "binary_cross_entropy": "a probability outside 0 to 1",
+}
+FIXES = {
+    "exp": "Clamp the argument of exp, or use a form without it (logsigmoid, softplus, logsumexp, log_softmax).",
+    "sqrt": "Add an epsilon under the root: torch.sqrt(x + 1e-8).",
+    "div": "Clamp the denominator away from zero: x / y.clamp_min(1e-8).",
+}
+FIX = "Use the fused form (log_softmax, logsigmoid, cross_entropy, kl_div, xlogy), or clamp the argument: x.clamp_min(1e-8)."
 
 
-ROWS = ("softmax", "log_softmax", "scaled_dot_product_attention")
-
-
-def _birth(case: Case) -> tuple[dict, int] | None:
-    """The first operation, in order, whose output is non-finite while all that it depends on is finite."""
-    for graph in flows(case):
-        for node in graph.nodes:
-            # Masks are -inf on purpose; a row in which everything is masked has no softmax.
-            masked = node["op"] in ROWS and node.get("nan") and node.get("site")
-            if masked and not any(source.get("nan") for source in graph.upstream(node)):
-                return node, node["w"]
-            if not (node.get("nan") or node.get("inf")) or node["op"] not in BIRTHS:
-                continue
-            tainted = any(source.get("nan") or source.get("inf") for source in graph.upstream(node))
-            spread = any(other.get("nan") for other in graph.downstream(node)) or node.get("nan")
-            # Parameters that are NaN already poison the window from its start; then nothing is born here.
-            first = next((n for n in graph.nodes if n.get("nan")), node)
-            if not tainted and spread and first["i"] >= node["i"] - 1 and node.get("site"):
-                return node, node["w"]
-    return None
-
-
-def _reason(node: dict) -> str:
-    if node["op"] in ROWS:
-        return "a fully masked row (every score is -inf)"
-    return "log, division or root of something that can be zero"
+def _located(born: Birth) -> Finding:
+    facts = born.facts
+    given = [Evidence("range of what it was given", [facts["min"], facts["max"]])] if "min" in facts else []
+    share = facts.get("share") or facts.get("nan") or facts.get("inf")
+    verb = (
+        "makes the first non-finite values"
+        if born.phase == "forward"
+        else "has an infinite derivative, so the gradients become NaN"
+    )
+    return Finding(
+        title=f"`{born.op}` at {where(born.site)} {verb} at step {born.step}: {REASONS[born.op]} makes the loss NaN",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("share of its elements for which that holds", share, "0", f"step {born.step}"),
+            *given,
+            Evidence("weights and inputs before it", "finite"),
+        ),
+        location=Location.of(born.site, born.module),
+        onset_step=born.step,
+        fix=Fix(FIXES.get(born.op, FIX)),
+    )
