@@ -24,12 +24,14 @@ from typing import Any
 import torch
 
 from cognate.observe.live.checkpoints import Checkpoints
+from cognate.observe.live.compiled import Compiled
 from cognate.observe.live.data import Data
 from cognate.observe.live.identity import Identity
 from cognate.observe.live.losses import Losses
 from cognate.observe.live.modules import Modules
 from cognate.observe.live.optrace import Tracing
 from cognate.observe.live.patch import wrap
+from cognate.observe.live.ranks import Ranks
 from cognate.observe.live.recorder import Recorder, guarded
 from cognate.observe.live.schedules import Schedules
 from cognate.observe.live.sites import beyond
@@ -52,6 +54,7 @@ def install(session: Any) -> Recorder:
     parts = (
         ("modules", modules), ("optimizers", steps), ("losses", losses), ("schedulers", Schedules(recorder)),
         ("data", Data(recorder, modules.listen)), ("checkpoints", checkpoints), ("identity", identity),
+        ("ranks", Ranks(recorder, session, modules)), ("compile", Compiled(recorder)),
     )  # fmt: skip
     for name, part in parts:
         part.install()
