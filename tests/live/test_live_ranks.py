@@ -154,7 +154,7 @@ def test_parts_without_an_ending_and_junk_are_merged(tmp_path: Path):
     for rank in (0, 1):
         part = tmp_path / f"rank-{rank}"
         part.mkdir()
-        (part / "events.jsonl").write_text('{"kind":"rank","name":"group","rank":%d,"n":1}\n{"torn' % rank)
+        (part / "events.jsonl").write_text(f'{{"kind":"rank","name":"group","rank":{rank},"n":1}}\n{{"torn')
         (part / "metrics.jsonl").write_text('{"step":0}\n{"step":1}\n')
     (tmp_path / "rank-1" / "recorder.json").write_text('{"exception": {"type": "ValueError"}}')
     (tmp_path / "rank-x").mkdir()

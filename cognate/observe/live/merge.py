@@ -1,4 +1,4 @@
-"""Putting the parts of several ranks together: the lowest rank's part becomes the case that every rule judges, others stay beside it."""
+"""Putting the parts of several ranks together: the lowest becomes the case that every rule judges, others lie beside it."""
 
 from __future__ import annotations
 

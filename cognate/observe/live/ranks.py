@@ -1,8 +1,8 @@
 """Several ranks: each records a part of its own, and at fixed steps what must and what must not be equal among them.
 
-A process becomes a rank when it has joined a process group of two or more: a child that torch.multiprocessing forked or spawned, one
-that torchrun started, or the script itself. Nothing here communicates, and whatever could (a sharded tensor, an experiment on a
-copy of a wrapped model) is left alone: a rank that is not recorded is better than one that waits for ever.
+A process becomes a rank when it has joined a process group of two or more: a child that torch.multiprocessing forked or
+spawned, one that torchrun started, or the script itself. Nothing here communicates, and whatever could (a sharded tensor, an
+experiment on a copy of a wrapped model) is left alone: a rank that is not recorded is better than one that waits for ever.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Ranks:
         made = before_and_after(after=self._group_made)
         for owner in (distributed, distributed.distributed_c10d):
             wrap(owner, "init_process_group", made)
+            # Often the last moment at which the optimizer is still there: a function that a child runs lets go of it.
+            wrap(owner, "destroy_process_group", before_and_after(before=guarded(self.recorder, "rank")(self._end)))
         wrapped = guarded(self.recorder, "wrapper")(self._wrapped)
         wrap(torch.nn.parallel.DistributedDataParallel, "__init__", before_and_after(after=wrapped))
         _let_spawned_in(self.session)
@@ -139,8 +141,8 @@ class Ranks:
         self.last = weakref.ref(optimizer)
         self._describe("state", optimizer)
 
-    def _end(self) -> None:
-        optimizer = self.last()
+    def _end(self, *args: Any, **kwargs: Any) -> None:
+        optimizer, self.last = self.last(), lambda: None
         if optimizer is not None:
             self._describe("end", optimizer)
 
