@@ -35,8 +35,8 @@ def _example(waits: float) -> Example:
     needs={"metrics.data_time", "events.loader"},
     explains={"perf-step-outliers", "perf-throughput-regression"},
     sources={
-        "share": "our calibration: where half of a step is waiting, twice the speed is to be had; healthy programs wait below a third",
-        "item": "our calibration: collating a sample of a TensorDataset takes 5 to 10 µs, as little as can be had without vectorising",
+        "share": "our calibration: half of a step is waiting: twice the speed is to be had; healthy ones wait a third",
+        "item": "our calibration: collating a sample of a TensorDataset takes 5 to 10 µs",
         "least": "our calibration: twenty steps after the first ones, which start workers and fill caches",
         "batch": "our calibration: handing a batch over from a worker process takes about 1 ms",
     },
@@ -69,13 +69,11 @@ def perf_dataloader_bound(
     what = "__getitem__ repeats work that is the same for every item" if repeated else f"it has {workers} workers"
     total = sum(waits for _, waits in pairs)
     yield Finding(
-        title=f"{waiting:.0%} of each step is waiting for the DataLoader ({where(loader.get('site'))}), {each / size * 1e3:.2g} ms a "
-        f"sample: {what} ({where(site)})",
+        title=f"{waiting:.0%} of each step is waiting for the DataLoader ({where(loader.get('site'))}), {each / size * 1e3:.2g} ms "
+        f"a sample: {what} ({where(site)})",
         proof=Proof.MEASUREMENT,
         evidence=(
-            Evidence(
-                "share of a step's time spent waiting for its batch, median", f"{waiting:.0%}", f"< {share:.0%}", "metrics.jsonl"
-            ),
+            Evidence("share of a step spent waiting for its batch, median", f"{waiting:.0%}", f"< {share:.0%}", "metrics.jsonl"),
             Evidence("loading a batch / all else of a step", f"{_ratio(pairs):.2g}", "< 1", "metrics.jsonl"),
             Evidence("seconds spent waiting in the steps counted", round(total, 1), ""),
         ),

@@ -64,7 +64,7 @@ def perf_host_sync_per_step(case: Case, *, most: int = 1) -> Iterator[Said]:
         return
     first = {"file": site["file"], "line": reads[0], "function": site.get("function")}
     yield Finding(
-        title=f"each step reads values from the GPU at {len(reads)} places ({where(first)} and {len(reads) - 1} more): the host waits "
+        title=f"each step reads values from the GPU at {len(reads)} places ({where(first)} is the first): the host waits "
         "each time",
         proof=Proof.SOURCE,
         evidence=(Evidence("lines of the step that read from the device", reads, f"<= {most}", site["file"]),),

@@ -48,7 +48,7 @@ def perf_padding_waste(case: Case, *, waste: float = 0.5, least: int = 4) -> Ite
     loaders = case.events("loader")
     site = loaders[0].get("site") if loaders else None
     yield Finding(
-        title=f"{typical:.0%} of the token positions of a batch are padding ({where(site)}): the model computes mostly on nothing",
+        title=f"{typical:.0%} of the token positions of a batch are padding ({where(site)}): most work is on nothing",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("padded positions, median over batches", f"{typical:.0%}", f"<= {waste:.0%}", "events.jsonl"),

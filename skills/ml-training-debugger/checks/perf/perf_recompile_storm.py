@@ -35,10 +35,10 @@ def _events(count: int) -> list[dict]:
     quiet=Example(events=_events(2)),
 )
 def perf_recompile_storm(case: Case, *, most: int = 8) -> Iterator[Said]:
-    """torch.compile recompiles a function until it reaches the limit and gives up: each compilation costs seconds, then it runs eagerly.
+    """torch.compile recompiles a function until it reaches the limit and gives up: seconds each time, then it runs eagerly.
 
-    Something that the compiler treats as a constant changes from call to call: a Python number, the length of a list, a shape that
-    it was told to keep static. A first compilation, one for dynamic shapes and one for each mode are warm-up.
+    Something that the compiler treats as a constant changes from call to call: a Python number, the length of a list, a shape
+    that it was told to keep static. A first compilation, one for dynamic shapes and one for each mode are warm-up.
     """
     compiled = case.events("compile")
     worst = max(compiled, key=lambda e: e.get("count", 0))
@@ -49,8 +49,8 @@ def perf_recompile_storm(case: Case, *, most: int = 8) -> Iterator[Said]:
     site = worst.get("site") or first_call(case, "compile")
     reasons = [str(reason).splitlines()[0].split("  #")[0].strip() for reason in worst.get("reasons") or []]
     yield Finding(
-        title=f"torch.compile compiled {worst.get('function')} ({where(site)}) {worst['count']} times in {worst.get('seconds', 0):.3g} s "
-        f"and then gave up: {reasons[-1] if reasons else 'what it takes for constant keeps changing'}",
+        title=f"torch.compile compiled {worst.get('function')} ({where(site)}) {worst['count']} times in "
+        f"{worst.get('seconds', 0):.3g} s and then gave up: {reasons[-1] if reasons else 'what it takes for constant keeps changing'}",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("compilations of one function", worst["count"], f"< {limit}", "events.jsonl"),

@@ -51,8 +51,8 @@ def perf_step_outliers(case: Case, *, times: float = 5.0, count: int = 10, cost:
         yield Clear(f"the slow steps come every {median(gaps):g} steps: something regular, such as an evaluation")
         return
     yield Finding(
-        title=f"{len(slow)} of {len(rows)} steps take more than {times:g} times the median of {typical:.3g} s and cost {lost:.0%} of the "
-        "time",
+        title=f"{len(slow)} of {len(rows)} steps take more than {times:g} times the median of {typical:.3g} s and cost "
+        f"{lost:.0%} of the time",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("share of the time lost in slow steps", f"{lost:.0%}", f"< {cost:.0%}", "metrics.jsonl"),
