@@ -69,8 +69,8 @@ def perf_dataloader_bound(
     what = "__getitem__ repeats work that is the same for every item" if repeated else f"it has {workers} workers"
     total = sum(waits for _, waits in pairs)
     yield Finding(
-        title=f"{waiting:.0%} of each step is waiting for the DataLoader ({where(loader.get('site'))}), {each / size * 1e3:.2g} ms "
-        f"a sample: {what} ({where(site)})",
+        title=f"{waiting:.0%} of each step is waiting for the DataLoader ({where(loader.get('site'))}), "
+        f"{each / size * 1e3:.2g} ms a sample: {what} ({where(site)})",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("share of a step spent waiting for its batch, median", f"{waiting:.0%}", f"< {share:.0%}", "metrics.jsonl"),

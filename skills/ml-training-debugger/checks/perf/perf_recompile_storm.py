@@ -48,9 +48,10 @@ def perf_recompile_storm(case: Case, *, most: int = 8) -> Iterator[Said]:
         return
     site = worst.get("site") or first_call(case, "compile")
     reasons = [str(reason).splitlines()[0].split("  #")[0].strip() for reason in worst.get("reasons") or []]
+    reason = reasons[-1] if reasons else "what it takes for constant keeps changing"
     yield Finding(
         title=f"torch.compile compiled {worst.get('function')} ({where(site)}) {worst['count']} times in "
-        f"{worst.get('seconds', 0):.3g} s and then gave up: {reasons[-1] if reasons else 'what it takes for constant keeps changing'}",
+        f"{worst.get('seconds', 0):.3g} s and then gave up: {reason}",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("compilations of one function", worst["count"], f"< {limit}", "events.jsonl"),
