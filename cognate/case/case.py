@@ -148,6 +148,20 @@ class Case:
         return total
 
     @cached_property
+    def ranks(self) -> dict[int, Case]:
+        """The parts of a run of several processes, by rank; the lowest rank is this case itself. Empty for a single process."""
+        group = next((event for event in self.events("rank") if event.get("name") == "group"), None)
+        if group is None:
+            return {}
+        found = {int(group.get("rank", 0)): self}
+        if self.folder is None:
+            found.update({int(rank): Case.of(**parts) for rank, parts in self._parts.get("ranks", {}).items()})
+            return found
+        parts = {part.name[5:]: part for part in self.folder.glob("rank-*") if part.is_dir()}
+        found.update({int(rank): Case(part) for rank, part in parts.items() if rank.isdigit()})
+        return dict(sorted(found.items()))
+
+    @cached_property
     def source(self) -> dict[str, str]:
         """The script and its first-party modules: file name to text."""
         if self.folder is None:

@@ -64,6 +64,7 @@ class CaseInfo(TypedDict, total=False):
     exit: dict[str, Any]  # {"code": int | None, "signal": str | None}
     exception: Crash
     integrity: Integrity
+    ranks: dict[str, Any]  # several processes: "recorded" ranks (the lowest is the case itself), "unfinished", "crashed"
     columns: dict[str, str]  # a foreign log's columns and the roles they were given
     cognate: str
 
@@ -87,6 +88,7 @@ class MetricsRow(TypedDict, total=False):
     zero_moments: float  # share of these that are zero
     update_ratio: float | None  # median over tensors of |Δw| / |w|
     step_time: float | None
+    data_time: float  # of it, seconds in which the script waited for batches of DataLoaders
     backwards: int  # calls of backward in this step, where more than one
     grad_norm_at_step: float | None  # as the optimizer found it, after clipping
     tensors: int  # looked at in this step

@@ -97,6 +97,10 @@ def run(
     words = command or []
     if module is None and not words:
         raise UsageError("Nothing to run: name a script (`cognate run train.py`) or a module (`cognate run -m train`).")
+    from cognate.observe.live.merge import as_launcher
+
+    if module is None and (launcher := as_launcher(words)) is not None:
+        module, words = launcher
     if module is None:
         check_script(Path(words[0]))
     folder = fresh(case) if case else new_case((module or Path(words[0]).stem), Path("runs"))

@@ -27,6 +27,8 @@ _SEEN = {
     "checkpoint": "saving, copying or loading of weights",
     "seed": "seeding",
     "schedules": "scheduler",
+    "rank": "second rank of the run",
+    "compile": "function compiled by torch.compile",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -36,8 +37,8 @@ class Data:
         guard = self.recorder
         wrap(DataLoader, "__init__", before_and_after(after=guarded(guard, "DataLoader")(self._constructed)))
         wrap(DataLoader, "__iter__", before_and_after(after=guarded(guard, "DataLoader")(self._pass_begins)))
-        after = guarded(guard, "batch")(timed(guard)(self._batch))
-        wrap(dataloader._BaseDataLoaderIter, "__next__", before_and_after(after=after))
+        note = guarded(guard, "batch")(timed(guard)(self._batch))
+        wrap(dataloader._BaseDataLoaderIter, "__next__", self._clocked(note))
         # The subclasses call the base's __next__ by inheritance, so one wrapper sees every batch.
         note = guarded(guard, "seed")(self._seeded)
         for owner, name, said in ((torch, "manual_seed", "torch"), (torch.random, "manual_seed", "torch")):
@@ -77,6 +78,22 @@ class Data:
             self.recorder.call("loader_iter", self.recorder.sites.here(4), object=label, number=count)
         self.on_pass(label)
         self.listen()
+
+    def _clocked(self, note: Any) -> Any:
+        """Make a wrapper that adds the time until a batch was there to what this window waited for data, and notes the batch."""
+
+        def make(original: Any) -> Any:
+            def next_batch(iterator: Any) -> Any:
+                begun = time.perf_counter()
+                batch = original(iterator)
+                if self.recorder.active:
+                    self.recorder.waited += time.perf_counter() - begun
+                note(batch, iterator)
+                return batch
+
+            return next_batch
+
+        return make
 
     def _batch(self, batch: Any, iterator: Any) -> None:
         self.on_batch(batch)

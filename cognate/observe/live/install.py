@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from cognate.observe.live.checkpoints import Checkpoints
+from cognate.observe.live.compiled import Compiled
 from cognate.observe.live.data import Data
 from cognate.observe.live.evaluations import Evaluations
 from cognate.observe.live.identity import Identity
@@ -32,6 +33,7 @@ from cognate.observe.live.modules import Modules
 from cognate.observe.live.onset import Onset
 from cognate.observe.live.optrace import Tracing
 from cognate.observe.live.patch import wrap
+from cognate.observe.live.ranks import Ranks
 from cognate.observe.live.recorder import Recorder, guarded, timed
 from cognate.observe.live.schedules import Schedules
 from cognate.observe.live.sites import beyond
@@ -56,6 +58,7 @@ def install(session: Any) -> Recorder:
     parts = (
         ("modules", modules), ("optimizers", steps), ("losses", losses), ("schedulers", Schedules(recorder)),
         ("data", data), ("checkpoints", checkpoints), ("identity", identity), ("onset", onset),
+        ("ranks", Ranks(recorder, session, modules)), ("compile", Compiled(recorder)),
     )  # fmt: skip
     for name, part in parts:
         part.install()

@@ -16,6 +16,7 @@ from typing import Any
 
 from cognate.case.store import read_json, write_json
 from cognate.errors import CognateError, UsageError
+from cognate.observe.live.merge import launched, merge_ranks
 from cognate.version import __version__
 
 SCHEMA = "cognate.case/1"
@@ -47,11 +48,17 @@ def observe(
         raise UsageError(f"There is no interpreter {python}: give --python the path of a python executable.")
     case.mkdir(parents=True, exist_ok=True)
     command = [python, "-m", module, *args] if module else [python, str(script), *args]
+    target = launched(module, args)
+    if target is not None:  # what is judged is what the launcher starts
+        script, module = (target, None) if target.endswith(".py") else (None, target)
     info = _describe(command, script, module, case)
     write_json(case / "case.json", info)
     trouble = _surroundings(case, script, module, python)
     begun = time.monotonic()
-    code = run_process(command, _environment(script, case, probe, probe_seconds, budget, program))
+    environment = _environment(script, case, probe, probe_seconds, budget, program)
+    if target is not None:
+        environment["COGNATE_OPTIONS"] += f"\nlauncher={target}"
+    code = run_process(command, environment)
     try:
         _complete(case, info, code, time.monotonic() - begun, trouble)
     except (OSError, CognateError) as error:  # the run is over, and its exit code must come through
@@ -144,6 +151,7 @@ def _complete(case: Path, info: dict[str, Any], code: int, seconds: float, troub
         steps = _last_step(case)
         reason = "the process ended before the recorder could finish"
         info["integrity"] = {"finished": False, "steps_seen": steps, "errors": [reason]}
+    merge_ranks(case, info)
     if trouble:
         info["integrity"].setdefault("errors", []).append(trouble)
     info["ended"], info["seconds"] = _now(), round(seconds, 3)

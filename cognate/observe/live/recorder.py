@@ -46,6 +46,8 @@ MOST_RARE = 1000
 class Recorder:
     """One per process; hooks reach it through the closure that installed them."""
 
+    FILES = ("events", "metrics", "layers", "probes", "trace")
+
     def __init__(self, session: Any) -> None:
         options = session.options
         self.folder = Path(session.folder)
@@ -68,7 +70,10 @@ class Recorder:
         self.must_look: set[int] = set()
         self.refocused: set[int] = set()  # steps at which the model is described anew
         self.next_close = FIRST_CLOSE
-        self.alive = True
+        self.alive = not session.waiting  # a spawned child waits until it is known to be a rank
+        self.inherited = self.alive
+        self.no_probes = ""  # why probes were turned off, where it was not the user
+        self.waited = 0.0  # seconds of this window in which the script waited for a batch of a DataLoader
         self.inside = 0  # depth of hooks under way: what they compute is not the user's
         self.spent = 0.0
         self.probe_spent = 0.0
@@ -76,9 +81,7 @@ class Recorder:
         self.counts: Counter[str] = Counter()
         self.rows: list[tuple[str, dict[str, Any]]] = []
         self.flushed = self.started
-        self.files = {
-            name: Appender(self.folder / f"{name}.jsonl") for name in ("events", "metrics", "layers", "probes", "trace")
-        }
+        self.files = {name: Appender(self.folder / f"{name}.jsonl") for name in self.FILES if self.alive}
         self.labels: dict[int, tuple[Callable[[], Any], str]] = {}
         self.label_counts: Counter[str] = Counter()
         self.at_step_end: list[Callable[[], None]] = []
@@ -86,7 +89,7 @@ class Recorder:
         self.at_finish: list[Callable[[], None]] = []
         self.before_flush: list[Callable[[], None]] = []
         os.register_at_fork(after_in_child=self._forked)
-        for stream, text in session.early:
+        for stream, text in session.early if self.alive else ():
             self.printed(stream, text)
 
     def _forked(self) -> None:

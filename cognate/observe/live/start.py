@@ -23,6 +23,9 @@ class Session:
     def __init__(self, folder: str, options: str) -> None:
         self.folder = folder
         self.options = dict(part.split("=", 1) for part in options.split("\n") if "=" in part)
+        self.text, self.home = options, folder
+        self.waiting = self.options.get("waiting") == "1"  # for a process group: only ranks of one record a part of their own
+        self.finished = False
         self.process = os.getpid()
         self.early: list[tuple[str, str]] = []
         self.recorder: Any = None
@@ -53,7 +56,7 @@ def begin(folder: str, options: str) -> None:
     sys.meta_path.insert(0, _TorchWatcher(session))
     for name in ("stdout", "stderr"):
         _listen(session, name)
-    __import__("atexit").register(_finish, session)
+    __import__("atexit").register(finish, session)
 
 
 def _listen(session: Session, name: str) -> None:
@@ -122,10 +125,11 @@ class _Loader:
             sys.stderr.write(f"cognate: the run is not observed ({type(error).__name__}: {error})\n")
 
 
-def _finish(session: Session) -> None:
+def finish(session: Session) -> None:
     """Write what only the end of the process knows. Runs after the user's own atexit functions."""
-    if os.getpid() != session.process:
+    if os.getpid() != session.process or session.waiting or session.finished:
         return
+    session.finished = True
     path, shadows = sys.path[:], _take_out_shadows()
     try:
         if session.recorder is not None:

@@ -189,6 +189,8 @@ class Steps:
         row["lr"] = float(optimizer.param_groups[0].get("lr", math.nan))
         if self.last_step_at is not None:
             row["step_time"] = round(now - self.last_step_at, 6)
+        if recorder.waited:
+            row["data_time"], recorder.waited = round(recorder.waited, 6), 0.0
         if self.clip:
             row["clip"] = self.clip["limit"]
             if self.clip["by"] == "clip_grad_value_":

@@ -155,7 +155,8 @@ class ProbeSession:
             name = probe.__name__
             if name in self.done:
                 continue
-            reason = "probes were turned off" if off else self.reasons.get(name) or self._never_due(probe)
+            reason = (self.recorder.no_probes or "probes were turned off") if off else self.reasons.get(name)
+            reason = reason or self._never_due(probe)
             self.recorder.add("probes", {"probe": name, "step": self.recorder.step, "status": "not_run", "reason": reason})
 
     def _never_due(self, probe: Probe) -> str:

@@ -11,18 +11,43 @@ import sys
 def _begin() -> None:
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is not loaded yet
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]  # noqa: PTH100
+    folder, options = os.environ.get("COGNATE_CASE"), os.environ.get("COGNATE_OPTIONS", "")
+    if "\nlauncher=" in options:
+        if _word() != options.rpartition("\nlauncher=")[2]:  # the launcher, which passes everything on to what it starts
+            return _users_own()
+        folder = _part(folder)
     before = os.environ.pop("COGNATE_PYTHONPATH", None)
     if before is None:
         os.environ.pop("PYTHONPATH", None)
     else:
         os.environ["PYTHONPATH"] = before
-    folder = os.environ.pop("COGNATE_CASE", None)
-    options = os.environ.pop("COGNATE_OPTIONS", "")
+    os.environ.pop("COGNATE_CASE", None)
+    os.environ.pop("COGNATE_OPTIONS", None)
     try:
         _users_own()
     finally:
         if folder is not None:
             _observe(os.path.dirname(os.path.dirname(os.path.dirname(here))), folder, options)  # noqa: PTH120
+
+
+def _word() -> str:
+    """The script or module that this interpreter was told to run: the first word that is no option."""
+    return next((word for word in sys.orig_argv[1:] if not word.startswith("-")), "")
+
+
+def _part(folder: "str | None") -> "str | None":
+    """The folder of this rank; None where it is not to be recorded: after a restart, or where something is in the way."""
+    rank = os.environ.get("RANK", "")
+    if folder is None or not rank:
+        return folder
+    if not rank.isdigit() or os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
+        return None
+    folder = os.path.join(folder, "rank-" + rank)  # noqa: PTH118
+    try:
+        os.mkdir(folder)  # noqa: PTH102
+    except OSError:
+        return None
+    return folder
 
 
 def _users_own() -> None:
