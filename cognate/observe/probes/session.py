@@ -30,12 +30,13 @@ from cognate.observe.probes.gradient_reach import gradient_reach
 from cognate.observe.probes.input_dependence import input_dependence
 from cognate.observe.probes.mode_gap import mode_gap
 from cognate.observe.probes.overfit_batch import overfit_batch
+from cognate.observe.probes.packing import packing
 from cognate.observe.probes.padding_influence import padding_influence
 from cognate.observe.probes.replay import NotRun, Replay, Snapshot, join, map_tensors
 from cognate.observe.probes.small_step import small_step
 
 Probe = Callable[[Replay], "dict[str, Any]"]
-EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence)
+EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence, packing)
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch,)
 ONCE_LATE_FROM = 40
