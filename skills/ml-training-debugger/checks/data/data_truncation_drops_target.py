@@ -54,7 +54,7 @@ def data_truncation_drops_target(case: Case, *, cut: float = 0.05) -> Iterator[S
     end, how = _end(case, audited, cap)
     unended = [row for row in full if row["scored"] and end is not None and row["closes"] != end]
     lost = len(unended) + len(empty)
-    sure = lost > cut * len(audited.rows) and lost >= 4 and (empty or len(unended) >= 0.5 * len(full))
+    sure = lost > cut * len(audited.rows) and lost >= 4 and (empty or len(unended) >= 0.2 * len(full))
     # Where not one row has its end, nothing measured says that it had one: the script has to be seen to cut at this length.
     place = cut_to(case, cap)
     if not sure or (how != "rows" and not empty and place is None):
