@@ -32,13 +32,14 @@ def data_packing_leak(case: Case, *, moved: float = 1e-4, effect: float = 5e-3) 
     """Packed documents leak into one another: a prediction changes when a token of another document in the row changes.
 
     The model is told where documents begin and attends across all the same, so it learns from neighbours that it will not have at
-    inference. Usual places: a causal mask without the block-diagonal part, a mask that is built and not applied. A row of two
-    parts whose boundary counts in the loss is a prompt with its answer; rows of which nothing is told are packed so on purpose.
+    inference. Usual places: a causal mask without the block-diagonal part, a mask that is built and not applied. Parts
+    whose boundary counts in the loss (a prompt and its answer, bars, lines of pixels) are one text; rows of which nothing is told
+    are packed so on purpose.
     """
     probe = case.probe("packing")[-1]
     result = probe["result"]
-    if result["told"] == "segments" and result["documents"] < 2.5 and result["boundaries_scored"] > 0.5:
-        yield Clear("rows have two parts, and the step from one to the other counts: a prompt and its answer")
+    if result["boundaries_scored"] > 0.5:
+        yield Clear("the step from one part of a row to the next counts in the loss: parts of one text, not documents")
         return
     if result["later"] <= max(moved * max(1.0, result["scale"]), effect * result["own"]):
         yield Clear(f"predictions move by {number(result['later'])} when a document before them in the row is replaced")
