@@ -141,13 +141,12 @@ def test_a_template_that_closes_with_its_own_token_may_mask_the_other():
 
 @pytest.mark.parametrize(("masked", "expected"), [(True, "fired"), (False, "clear")])
 def test_the_labels_of_an_encoder_decoder(masked, expected):
-    rows = []
-    for number in range(COUNT):
-        length = 2 + number % 4 + (not masked)
-        rows.append(
-            {"scored": length, "first": 0, "last": length - 1, "opens": 7, "closes": EOS if not masked else 9 + number % 7}
-        )
-    events = calls(rows, 6, pad=None, shifted=False)
+    events = []
+    for longest in (5, 3, 4, 5, 4, 3):
+        lengths = [1 + number % longest + (not masked) for number in range(COUNT)]
+        closes = [EOS if not masked else 9 + number % 7 for number in range(COUNT)]
+        rows = [{"scored": n, "first": 0, "last": n - 1, "opens": 7, "closes": c} for n, c in zip(lengths, closes, strict=True)]
+        events += calls(rows, longest + 1, pad=None, shifted=False, count=1)
 
     found = judged("data-pad-is-eos-masked", events, model=model(eos_token_id=EOS))
     assert (found if isinstance(found, str) else "fired") == expected
