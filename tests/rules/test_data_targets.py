@@ -127,6 +127,20 @@ def test_an_end_token_that_is_the_padding_and_masked():
     assert (named.location.file, named.location.line) == ("d.py", 1)
 
 
+@pytest.mark.parametrize(("prompted", "expected"), [(True, "warning"), (False, "clear")])
+def test_texts_in_rows_of_one_length_may_have_no_end(prompted, expected):
+    rows = [row(p if prompted else [], a if prompted else p + a, 20, pad=EOS) for p, a in pairs(end=())]
+    found = judged("data-pad-is-eos-masked", calls(rows, 20, pad=EOS), model=model(eos_token_id=EOS))
+
+    assert (found if isinstance(found, str) else found.severity.value) == expected
+
+
+def test_texts_without_an_end_that_are_padded_to_the_longest_are_no_fault():
+    rows = [row([5], answers(n, ()), 6, pad=EOS) for n in range(COUNT)]
+
+    assert judged("data-pad-is-eos-masked", calls(rows, 6, pad=EOS, in_forward=True), model=model(eos_token_id=EOS)) == "clear"
+
+
 def test_a_padding_that_nothing_calls_the_end_is_no_end():
     rows = [row(p, a, 12) for p, a in pairs(end=())]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.targets import ENOUGH_ROWS, NEARLY_ALL, Audited, audits, commonest, configured, whole
-from cognate.rules.training import where
+from cognate.rules.training import share, where
 from cognate.rules.vocabulary import END, masked_by_value, named_ids, padded_with_end
 
 
@@ -49,10 +49,10 @@ def data_pad_is_eos_masked(case: Case, *, marked: float = 0.9) -> Iterator[Said]
     if audited is None or len(rows) < ENOUGH_ROWS or len(rows) < NEARLY_ALL * len(audited.scored):
         yield Skip("no rows of tokens were seen in the loss that are scored in one piece", "")
         return
-    closing, share = commonest(row["closes"] for row in rows)
+    closing, most = commonest(row["closes"] for row in rows)
     end = configured(case, audited, "eos_token_id")
-    if share >= marked or any(row["closes"] == end for row in rows):
-        yield Clear(f"token {closing} closes the scored part of {share:.0%} of the rows")
+    if most >= marked or any(row["closes"] == end for row in rows):
+        yield Clear(f"token {closing} closes the scored part of {most:.0%} of the rows")
         return
     why, token, sure = _unended(case, audited, rows, end)
     if token is None:
@@ -79,20 +79,36 @@ def _unended(case: Case, audited: Audited, rows: list[dict], end: int | None) ->
         return _unended_alone(rows, end)
     if any(row.get("pad_scored") for row in rows):
         return "padding is scored", None, False
-    after, share = commonest(row["after"] for row in rows)
+    after, often = commonest(row["after"] for row in rows)
     pads = {row["pad"] for row in rows if "pad" in row}
-    known = end if end is not None else None
-    if share < 0.5 or after < 0:
+    if often < 0.5 or after < 0:
         return "nothing is left out behind them", None, False
     varied = len({row["last"] - row["first"] for row in rows}) >= 2
     if pads == {after}:
-        named = padded_with_end(case) is not None or after in named_ids(case, END[:3])
-        if known == after or named:
-            return f"{after} is the padding too, and every label of that id is ignored", after, known == after or varied
-        return "the padding that follows is not known to be the end token", None, False
-    if share >= NEARLY_ALL and after == known and varied:
+        named = end == after or padded_with_end(case) is not None or after in named_ids(case, END[:3])
+        ended = _texts_end(audited, rows, after)
+        # Where rows have one fixed length, texts without an end look the same; replies at least are meant to have one.
+        if named and (ended or audited.prompted >= NEARLY_ALL):
+            return f"{after} is the padding too, and every label of that id is ignored", after, ended
+        return "no text was seen to end in the padding that follows", None, False
+    if often >= NEARLY_ALL and after == end and varied:
         return "it stands behind each scored part and is ignored there", after, True
     return "no end token was recognised behind them", None, False
+
+
+def _texts_end(audited: Audited, rows: list[dict], token: int) -> bool:
+    """Whether the texts themselves end in the token that also pads: a mask counts it as real, or the longest row has one too."""
+    if share(row["ends"] == token for row in rows) >= NEARLY_ALL:
+        return True
+    # Inputs without their last token: what the longest row has there stands in the targets alone, and is ignored.
+    outside = not any(call.get("in_forward") for call in audited.calls)
+    spare: dict[int, list[int]] = {}
+    for row in rows:
+        left = row["width"] - 1 - row["last"]
+        if not (row["after"] == token or (left == 0 and outside and row.get("length") == row["width"])):
+            return False
+        spare.setdefault(row["call"], []).append(left)
+    return share(min(left) <= 1 for left in spare.values()) >= 0.5
 
 
 def _unended_alone(rows: list[dict], end: int | None) -> tuple[str, int | None, bool]:
