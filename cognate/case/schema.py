@@ -197,6 +197,7 @@ class RootInfo(TypedDict, total=False):
     unregistered: list[dict[str, Any]]  # modules and parameters that hang on attributes or lists unregistered
     loaded: bool  # weights were loaded into it
     step: int  # when it was described
+    tokens: dict[str, int]  # ids of special tokens and the size of the vocabulary, from a configuration it carries
 
 
 class OptimizerInfo(TypedDict, total=False):

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, dataloader
 
 from cognate.observe.live import facts
+from cognate.observe.live.chance import generators
 from cognate.observe.live.patch import before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
 
@@ -66,6 +67,10 @@ class Data:
             shuffles=sampler not in ("SequentialSampler", "_InfiniteConstantSampler", None),
             workers=loader.num_workers,
             drop_last=loader.drop_last,
+            iterable=isinstance(loader.dataset, torch.utils.data.IterableDataset),
+            reorders=getattr(getattr(loader, "sampler", None), "shuffle", None),
+            worker_init=getattr(loader, "worker_init_fn", None) is not None,
+            persistent=bool(getattr(loader, "persistent_workers", False)),
         )
 
     def _pass_begins(self, iterator: Any, loader: DataLoader) -> None:
@@ -75,7 +80,9 @@ class Data:
         self.recorder.counts[f"pass:{label}"] += 1
         if count < CLOSE_PASSES:
             self.iterators[iterator] = [label, count, 0]
-            self.recorder.call("loader_iter", self.recorder.sites.here(4), object=label, number=count)
+            row = self.recorder.call("loader_iter", self.recorder.sites.here(4), object=label, number=count)
+            if row is not None and loader.num_workers > 0:
+                row["generators"] = generators(loader.dataset, self.recorder.sites)
         self.on_pass(label)
         self.listen()
 

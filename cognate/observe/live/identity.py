@@ -25,6 +25,8 @@ from cognate.observe.live.steps import Steps, group_facts
 MOST_PARAMETERS = 2000
 # Numbers and flags of a module that decide how it behaves in training.
 SETTINGS = "p inplace bias padding_idx num_embeddings embedding_dim in_features out_features eps momentum batch_first dim"
+# What a Hugging Face configuration (or one like it) says about the ids of its vocabulary.
+SPECIAL = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 
 
 class Identity:
@@ -156,6 +158,7 @@ class Identity:
             "label": label,
             "cls": type(root).__name__,
             "loaded": label in self.checkpoints.loaded,
+            "tokens": special_tokens(root),
             "modules": modules,
             "parameters": [self._parameter(n, p) for n, p in list(root.named_parameters())[:MOST_PARAMETERS]],
             "unregistered": unregistered(root, self._owned()),
@@ -239,6 +242,17 @@ class Identity:
         if self.layers.get("step") == self.recorder.step:
             names = self.parameter_names()
             self.layers.setdefault("update_ratio", {}).update(_finite((names.get(key), r) for key, r in ratios.items()))
+
+
+def special_tokens(root: nn.Module) -> dict[str, int]:
+    """The special token ids and the size of the vocabulary in the `config` of `root` or of the first part that has one."""
+    for part in root.modules():
+        config = vars(part).get("config")
+        known = {key: getattr(config, key, None) for key in SPECIAL}
+        known = {key: value for key, value in known.items() if type(value) is int}
+        if "vocab_size" in known:
+            return known  # type: ignore[return-value]
+    return {}
 
 
 def unregistered(root: nn.Module, owned: set[int]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from cognate.observe.live import facts
 from cognate.observe.live.patch import wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
+from cognate.observe.live.targets import audit
 
 # torch.nn.functional losses with (input, target, …); nn.*Loss modules call these by attribute, so all are seen.
 PAIRED = [
@@ -138,7 +139,8 @@ class Losses:
                 options = {key: value for key, value in kwargs.items() if key not in ("input", "target")}
                 self.kept.append(KeptLoss(row, name, scores, target, options))
         if grad:
-            self._weigh(row, result)
+            weighted = target if row["reduction"] == "none" and "audit" in row.get("target", {}) else None
+            self._weigh(row, result, weighted)
 
     def _look(self, row: dict[str, Any], name: str, scores: Tensor, target: Tensor) -> None:
         row["input"] = facts.describe(scores)
@@ -157,6 +159,9 @@ class Losses:
             padding = self._padding(target, ignore)
             if padding:
                 row["target"]["padding"] = padding
+            audited = audit(target, self.model_inputs(), ignore) if name in ("cross_entropy", "nll_loss") else None
+            if audited:
+                row["target"]["audit"] = audited
         elif target.is_floating_point() and target.numel():
             values = facts.sample(target, 4096)
             row["target"]["distinct"] = int(torch.unique(values).numel())
@@ -234,9 +239,13 @@ class Losses:
                     }
         return None
 
-    def _weigh(self, row: dict[str, Any], result: Tensor) -> None:
-        """Read off, when backward reaches it, the coefficient of this loss in what is finally differentiated."""
+    def _weigh(self, row: dict[str, Any], result: Tensor, target: Tensor | None = None) -> None:
+        """Read off, when backward reaches it, the coefficient of this loss in what is finally differentiated.
+
+        `target` is given where the loss was not reduced: which of its tokens the script scores shows in the coefficients alone.
+        """
         recorder, step = self.recorder, self.recorder.step
+        inputs = self.model_inputs() if target is not None else []
 
         def read(gradient: Tensor) -> None:
             if recorder.alive and recorder.step == step:
@@ -244,6 +253,10 @@ class Losses:
                 value = float(facts.wide(gradient.detach()).sum())
                 row["coefficient"] = value if math.isfinite(value) else None
                 row["backwards"] = row.get("backwards", 0) + 1
+                if target is not None and gradient.numel() == target.numel():
+                    ignore = row.get("ignore_index", -100)
+                    left_out = gradient.detach().reshape(target.shape) == 0
+                    row["target"]["audit"] = audit(target.masked_fill(left_out, ignore), inputs, ignore)
 
         result.register_hook(guarded(recorder, "coefficient")(read))
 

@@ -14,6 +14,7 @@ from torch.nn.modules import module as module_hooks
 from cognate.observe.live import facts
 from cognate.observe.live.patch import before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
+from cognate.observe.live.targets import edges
 
 # Root forwards described in full per window and kind (training, evaluation).
 CLOSE_FORWARDS = 3
@@ -207,7 +208,7 @@ class Modules:
             if depends_on_mode(part) and part.training != grad and len(moody) < 20:
                 moody.append(f"{name or '.'}:{type(part).__name__}")
         inputs, outputs = facts.tensors_in(given)[:4], facts.tensors_in(output)[:4]
-        described = [facts.describe(t) | {"hash": facts.fingerprint(t)} for t in inputs]
+        described = [facts.describe(t) | {"hash": facts.fingerprint(t)} | edges(t) for t in inputs]
         if described and "std" in described[0]:  # a tensor of numbers that could be read
             described[0]["distinct"] = int(torch.unique(facts.sample(inputs[0], 2048)).numel())
         self.recorder.event(

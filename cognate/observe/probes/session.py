@@ -33,6 +33,7 @@ from cognate.observe.probes.input_dependence import input_dependence
 from cognate.observe.probes.lr_range import lr_range
 from cognate.observe.probes.mode_gap import mode_gap
 from cognate.observe.probes.overfit_batch import overfit_batch
+from cognate.observe.probes.packing import packing
 from cognate.observe.probes.padding_influence import padding_influence
 from cognate.observe.probes.precision import precision
 from cognate.observe.probes.replay import NotRun, Replay, Snapshot, join, map_tensors
@@ -40,7 +41,9 @@ from cognate.observe.probes.small_step import small_step
 from cognate.observe.probes.wider_network import wider_network
 
 Probe = Callable[[Replay], "dict[str, Any]"]
-EARLY: tuple[Probe, ...] = (causality, batch_independence, determinism, gradient_reach, small_step, padding_influence, precision)
+EARLY: tuple[Probe, ...] = (
+    causality, batch_independence, determinism, gradient_reach, small_step, padding_influence, packing, precision,
+)
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap, evaluation_call)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch, wider_network)
 # Early, where a rate that is too high has not yet wrecked the weights; again where a warm-up is over, and for a new optimizer.

@@ -46,9 +46,9 @@ def data_iterable_worker_duplication(case: Case) -> Iterator[Said]:
 
     With k workers every sample comes k times an epoch, in neighbouring batches. Shard the stream by worker id.
     """
-    loaders = [e for e in case.events("loader") if e.get("workers", 0) >= 2]
+    loaders = [e for e in case.events("loader") if e.get("workers", 0) >= 2 and e.get("iterable") is not False]
     if not loaders:
-        yield Skip("no DataLoader has two or more workers", "")
+        yield Skip("no DataLoader over a stream has two or more workers", "")
         return
     for loader in loaders:
         passes: dict[int, list[int]] = {}

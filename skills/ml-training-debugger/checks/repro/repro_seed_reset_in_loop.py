@@ -24,7 +24,7 @@ def _events(count: int) -> list[dict]:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"events.seed"},
-    explains={"eval-overfit", "loss-not-decreasing"},
+    explains={"eval-overfit", "loss-not-decreasing", "data-epoch-order-repeats"},
     sources={
         "least": "our calibration: two seedings are a start and a restart, three with one value at one line are a loop",
         "repeats": "our calibration: fixed evaluation noise repeats nothing in training; half of the batches again is a repeat",
