@@ -89,6 +89,7 @@ def _join(
 
     modules.on_root_enter = enter
     modules.on_root_exit = probes.forward_done
+    losses.given = lambda: modules.given
     losses.on_call = lambda grad: None if grad else modules.listen()
     steps.on_backward = backward
     recorder.at_step_end.append(guarded(recorder, "window")(window_over))

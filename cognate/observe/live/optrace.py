@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -88,6 +89,8 @@ class OpTrace(TorchFunctionMode):
                 node[key] = names
         node["shapes"] = [list(t.shape) for t in given[:3]]
         node["ig"] = any(t.requires_grad for t in given)
+        if not torch.is_grad_enabled():
+            node["off"] = True
         outputs = [result] if isinstance(result, Tensor) else _tensors(result) if isinstance(result, (tuple, list)) else []
         if name == "__setitem__":
             outputs = [args[0]]
@@ -121,6 +124,8 @@ class OpTrace(TorchFunctionMode):
             node["v"] = value if value - value == 0 else None
         # A sum is non-finite where an entry is, and costs a tenth of asking every entry.
         total = float(values.sum())
+        if total == 0 and not bool(values.any()):
+            node["zero"] = True
         if total - total != 0 and not bool(values.isfinite().all()):
             # Masks are -inf on purpose; NaN never is.
             node["nan"] = round(float(values.isnan().float().mean()), 6)
