@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cognate.rules.flow import flows
+
 SCRIPT = """
 import torch, torch.nn as nn, torch.nn.functional as F
 
@@ -100,3 +102,23 @@ def test_operations_know_that_gradients_were_off_and_that_nothing_but_zeros_came
     assert [node["op"] for node in nodes if node.get("zero")] == ["mul"]
     forwards = [e for e in run.case.events("forward") if e["object"].endswith("Tagger")]
     assert {e["outputs_require_grad"] for e in forwards} == {True}
+
+
+def test_the_phase_that_a_new_optimizer_begins_is_traced_too(new_patient):
+    script = """
+    import torch, torch.nn as nn
+    torch.manual_seed(0)
+    model = nn.Linear(4, 2)
+    for _ in range(2):
+        opt = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(20):
+            for _ in range(2):
+                loss = model(torch.randn(8, 4)).square().mean()
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+    """
+    run = new_patient(script).observed(options={"budget": 1e6})
+
+    assert sorted({node["w"] for node in run.case.trace}) == [1, 26, 32]
+    assert len(flows(run.case)) == 3, "each window was traced once, from its first operation on"

@@ -74,7 +74,7 @@ def _join(
         grad = torch.is_grad_enabled()
         if not grad:
             tracing.end()
-        if tracing.windows and recorder.step >= tracing.windows[0] and grad:
+        if tracing.due and grad:
             identity.name_modules()
             names = identity.parameter_names()
             tracing.begin(root, args, kwargs, names, grad)

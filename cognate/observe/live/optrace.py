@@ -19,6 +19,8 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 
 # Traced windows: an early one, and later ones for what a schedule or curriculum switches on.
 WINDOWS = (1, 40, 160, 400, 1000)
+# Further ones, a few steps after something new appeared in mid-run: the phase that an optimizer begins.
+MOST_LATER = 2
 MOST_NODES = 6000
 MOST_CHECKED = 1_000_000
 # Arguments worth keeping; large or private ones are not.
@@ -146,14 +148,28 @@ class Tracing:
         self.recorder, self.modules = recorder, modules
         self.mode: OpTrace | None = None
         self.windows = list(WINDOWS)
+        self.later = 0
+        self.last = -1  # the window that was traced last; a second root in it is left alone
         recorder.must_look |= set(WINDOWS)
+
+    @property
+    def due(self) -> bool:
+        """Whether the open window is to be traced."""
+        step = self.recorder.step
+        if step == self.last:
+            return False
+        if self.windows and step >= self.windows[0]:
+            return True
+        return step in self.recorder.refocused and self.later < MOST_LATER
 
     def begin(self, root: nn.Module, args: Any, kwargs: Any, parameters: dict[int, str], grad: bool) -> None:
         """Start, if this window is to be traced and nothing forbids it."""
-        if self.mode is not None or not self.windows or self.recorder.step < self.windows[0]:
+        if self.mode is not None or not self.due:
             return
         if not (grad and root.training and self.recorder.close) or self.modules.compiled:
             return
+        self.last = self.recorder.step
+        self.later += not (self.windows and self.recorder.step >= self.windows[0])
         self.windows = [w for w in self.windows if w > self.recorder.step]
         inputs = {id(t): f"input{i}" for i, t in enumerate(_tensors((*args, *kwargs.values())))}
         self.mode = OpTrace(self.recorder, self.modules, parameters, inputs)
