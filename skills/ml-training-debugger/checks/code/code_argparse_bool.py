@@ -137,7 +137,7 @@ def _words(node: ast.AST) -> list[str]:
         return [str(e.value) for e in node.elts if isinstance(e, ast.Constant)]
     split = isinstance(node, ast.Call) and called(node) == "split" and isinstance(node.func, ast.Attribute)
     if split and isinstance(node.func.value, ast.Constant) and isinstance(node.func.value.value, str):  # type: ignore[attr-defined]
-        return node.func.value.value.split()  # type: ignore[attr-defined,no-any-return]
+        return node.func.value.value.split()  # type: ignore[attr-defined]
     return []
 
 

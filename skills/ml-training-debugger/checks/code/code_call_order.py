@@ -88,14 +88,14 @@ def _step_first(case: Case, closed: list[Window], least: int, share: float) -> F
     if len(wrong) < max(least, share * len(looked)):
         return None
     site = commonest_site(step for _, step, _ in wrong)
-    empty = sum(found for *_, found in wrong)
-    effect = "finds no gradients and changes nothing" if empty > len(wrong) / 2 else "uses the gradients of the batch before"
+    hollow = sum(empty for *_, empty in wrong)
+    effect = "finds no gradients and changes nothing" if hollow > len(wrong) / 2 else "uses the gradients of the batch before"
     return Finding(
         title=f"optimizer.step() at {where(site)} is called before backward(): each step {effect}",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("steps before their own backward", f"{len(wrong)} of {len(looked)}", "0", "events.jsonl"),
-            Evidence("of these, steps that found no gradient", empty, "0"),
+            Evidence("of these, steps that found no gradient", hollow, "0"),
         ),
         location=Location.of(site),
         onset_step=0,

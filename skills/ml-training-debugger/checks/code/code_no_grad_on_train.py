@@ -220,7 +220,6 @@ def _region(case: Case, site: dict | None, how: str) -> Region | None:
                 inside = [r for r in regions if r.file == file and node.lineno <= r.line <= (node.end_lineno or 0)]
                 if inside:
                     return inside[0]
-            statement = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-            if statement and called(node.value) == "set_grad_enabled" and _turns_off(node.value):  # type: ignore[attr-defined]
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _turns_off(node.value):
                 return Region(file, node.lineno, node.lineno, node.lineno, node, "`set_grad_enabled(False)`")
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.flow import flows
+from cognate.rules.flow import Flow, flows
 from cognate.rules.training import commonest_site, train_losses, where
 
 _SITE = {"file": "t.py", "line": 40, "function": "main"}
@@ -37,7 +37,7 @@ def loss_reduction_scale(case: Case, *, calls: int = 5) -> Iterator[Said]:
     if not train_losses(case):
         yield Skip("no torch loss was computed in training", "")
         return
-    alone = [g for g in flows(case) if g.root is not None and g.nodes[g.root]["op"] in {c["fn"] for c in looked}]
+    alone = [g for g in flows(case) if _root(g) in {c["fn"] for c in looked}]
     whole = [c for c in looked if abs(c["coefficient"] - 1) < 1e-6]
     if len(whole) < calls or not alone:
         yield Clear("the losses are averaged, divided, or terms of a larger sum")
@@ -56,3 +56,11 @@ def loss_reduction_scale(case: Case, *, calls: int = 5) -> Iterator[Said]:
         onset_step=0,
         fix=Fix("Use reduction='mean', or divide by the number of samples or tokens."),
     )
+
+
+def _root(graph: Flow) -> str | None:
+    """The operation that backward was called on, behind factors: accelerate divides by one where nothing is accumulated."""
+    node = graph.nodes[graph.root] if graph.root is not None else None
+    while node and node["op"] in ("mul", "rmul", "div", "truediv") and "scalar" in node.get("a", {}) and node.get("in"):
+        node = graph.nodes[node["in"][0]]
+    return node["op"] if node else None
