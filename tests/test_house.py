@@ -24,7 +24,6 @@ PLANNED = {
     "eval-early-stop-premature",
     "eval-teacher-forcing-gap",
     "eval-val-better-than-train",
-    "loss-oscillating",
     "loss-plateau",
     "model-init-loss-off",
     "model-saturated-activation",
