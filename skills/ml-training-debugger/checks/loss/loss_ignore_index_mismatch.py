@@ -7,7 +7,7 @@ from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.source import called
-from cognate.rules.training import commonest_site, share, train_losses, where
+from cognate.rules.training import commonest_site, train_losses, where
 
 Row = dict
 DEFAULT = -100
@@ -147,8 +147,8 @@ def _filled_with(case: Case, value: int) -> bool:
 
 def _by_size(case: Case, looked: list[Row], calls: int) -> Finding | None:
     """Labels that an inequality on themselves sets to what the loss ignores, with gaps inside the rows to show for it."""
-    gaps = [c for c in looked if 0.01 <= c.get("target", {}).get("holes", 0.0) <= 0.6]
-    if len(gaps) < calls or share(c in gaps for c in looked) < 0.8:
+    gaps = [c for c in looked if 0 < c.get("target", {}).get("holes", 0.0) <= 0.6]
+    if len(gaps) < calls:
         return None
     ignore = gaps[0].get("ignore_index", DEFAULT)
     for file, tree in case.trees.items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from math import sin, sqrt
-from statistics import fmean, median
+from statistics import median
 
-from cognate.case.curves import Curve, loss_curves, shown
+from cognate.case.curves import loss_curves, shown
 from cognate.case.series import finite
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Proof, Severity, Skip, rule
 
@@ -23,18 +23,16 @@ BLOCKS = 40
         "turns": "AUTOTRAINER counts swings in a fifth of the points; eight of at most forty levels are that share",
         "swing": "our calibration: levels that differ by half of the usual level; its bound of 0.03 is for accuracies",
         "sigmas": "the median of a block of noise strays by more than six of its standard errors once in 10^8",
-        "zigzag": "white noise has no correlation from value to value (95 % within 2/√n); -0.6 is one of a step that overshoots",
     },
     fires=Example(metrics=[{"step": s, "loss": 2.0 + 1.5 * sin(s / 6) + 0.05 * (s * 7 % 5 - 2)} for s in range(400)]),
     quiet=Example(metrics=[{"step": s, "loss": 2.0 / (1 + s / 40) + 0.3 * (s * 7 % 5 - 2) / 2} for s in range(400)]),
 )
-def loss_oscillating(
-    case: Case, *, turns: int = 8, swing: float = 0.5, sigmas: float = 6.0, zigzag: float = -0.6
-) -> Iterator[Finding | Clear | Skip]:
+def loss_oscillating(case: Case, *, turns: int = 8, swing: float = 0.5, sigmas: float = 6.0) -> Iterator[Finding | Clear | Skip]:
     """The training loss oscillates: it swings up and down by much more than the noise of its batches explains.
 
     Usual reasons: a learning rate at the edge of stability, data in an order that repeats, a model or an optimizer that is built
-    anew again and again. Losses that play against each other (GAN) and batches that differ in difficulty are not meant.
+    anew again and again. Losses that play against each other (GAN) and batches that differ in difficulty from one to the next are
+    not meant.
     """
     curves = [curve for curve in loss_curves(case) if len(finite(curve.values)) >= 5 * 12]
     if not curves:
@@ -47,22 +45,16 @@ def loss_oscillating(
         count = min(BLOCKS, len(numbers) // 5)
         blocks = [numbers[len(numbers) * i // count : len(numbers) * (i + 1) // count] for i in range(count)]
         found = _turns(blocks, swing, sigmas)
-        correlation = _correlation(numbers)
         if found >= turns:
-            yield _finding(curve, f"turns {found} times in {count} levels", [shown(median(b)) for b in blocks])
-        elif correlation <= zigzag:
-            yield _finding(curve, f"alternates from value to value ({correlation:.2f})", [shown(v) for v in numbers[-8:]])
+            levels = ", ".join(shown(median(block)) for block in blocks)
+            yield Finding(
+                f"the {curve.title} oscillates: it turns {found} times in {count} levels",
+                Proof.MEASUREMENT,
+                (Evidence("levels", levels, "settling", curve.source),),
+                onset_step=curve.onset(0),
+            )
         else:
-            yield Clear(f"{curve.title}: {found} turns in {count} levels, correlation from value to value {correlation:.2f}")
-
-
-def _finding(curve: Curve, what: str, values: list[str]) -> Finding:
-    return Finding(
-        f"the {curve.title} oscillates: it {what}",
-        Proof.MEASUREMENT,
-        (Evidence("levels, or the last values", ", ".join(values[:40]), "settling", curve.source),),
-        onset_step=curve.onset(0),
-    )
+            yield Clear(f"{curve.title}: {found} turns in {count} levels")
 
 
 def _turns(blocks: list[list[float]], swing: float, sigmas: float) -> int:
@@ -82,13 +74,3 @@ def _turns(blocks: list[list[float]], swing: float, sigmas: float) -> int:
 def _error(block: list[float], level: float) -> float:
     """Standard error of the median of a block: 1.25 σ / √n, with σ from the median absolute deviation."""
     return 1.4826 * median(abs(value - level) for value in block) * 1.25 / sqrt(len(block))
-
-
-def _correlation(numbers: list[float]) -> float:
-    """Correlation of neighbours in the second half, around a running mean of five; spikes and levels count little."""
-    tail = numbers[len(numbers) // 2 :]
-    if len(tail) < 30:
-        return 0.0
-    around = [tail[i] - fmean(tail[max(0, i - 10) : i + 11]) for i in range(len(tail))]
-    square = fmean(value * value for value in around)
-    return fmean(a * b for a, b in pairwise(around)) / square if square > 0 else 0.0
