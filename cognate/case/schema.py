@@ -148,6 +148,8 @@ class TraceNode(TypedDict, total=False):
     shape: list[int]
     ig: bool  # whether an input requires a gradient
     g: bool  # whether the result does
+    off: bool  # gradients were turned off when it ran
+    zero: bool  # every entry of the result is zero
     dtype: str
     v: float | None  # the value of a scalar result
     nan: float  # share of NaN in the result

@@ -32,6 +32,7 @@ class Data:
         self.on_batch: Callable[[Any], None] = lambda batch: None
         self.passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.iterators: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
+        self.owners: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     def install(self) -> None:
         """Wrap them."""
@@ -78,6 +79,7 @@ class Data:
         self.passes[loader] = count + 1
         label = self.recorder.label(loader, "loader")
         self.recorder.counts[f"pass:{label}"] += 1
+        self.owners[iterator] = f"batches:{label}"
         if count < CLOSE_PASSES:
             self.iterators[iterator] = [label, count, 0]
             row = self.recorder.call("loader_iter", self.recorder.sites.here(4), object=label, number=count)
@@ -104,6 +106,9 @@ class Data:
 
     def _batch(self, batch: Any, iterator: Any) -> None:
         self.on_batch(batch)
+        owner = self.owners.get(iterator)
+        if owner:
+            self.recorder.counts[owner] += 1
         state = self.iterators.get(iterator)
         if state is None or state[2] >= CLOSE_BATCHES:
             return

@@ -83,7 +83,7 @@ def _join(
         grad = torch.is_grad_enabled()
         if not grad:
             tracing.end()
-        if tracing.windows and recorder.step >= tracing.windows[0] and grad:
+        if tracing.due and grad:
             identity.name_modules()
             names = identity.parameter_names()
             tracing.begin(root, args, kwargs, names, grad)
@@ -108,6 +108,7 @@ def _join(
 
     modules.on_root_enter = enter
     modules.on_root_exit = probes.forward_done
+    losses.given = lambda: modules.given
     losses.on_call = lambda grad: None if grad else modules.listen()
     steps.on_backward = backward
     steps.on_bad_gradients = guarded(recorder, "onset")(bad_gradients)

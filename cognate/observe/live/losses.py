@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cognate.observe.live import facts
+from cognate.observe.live import facts, target_kinds
 from cognate.observe.live.patch import wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
 from cognate.observe.live.targets import audit
@@ -66,6 +66,7 @@ class Losses:
         self.inside_model = inside_model  # whether a root forward is under way
         self.model_inputs = inputs  # tensors that went into the latest root forward
         self.training = training  # mode of the latest root forward
+        self.given: Callable[[], list[Tensor]] = list  # all tensors that went into it, also floats
         self.kept: list[KeptLoss] = []
         self.on_call: Callable[[bool], None] = lambda grad: None
         self.on_evaluation: Callable[..., None] = lambda name, target, result, ignore, inside: None
@@ -138,6 +139,8 @@ class Losses:
             if grad:
                 options = {key: value for key, value in kwargs.items() if key not in ("input", "target")}
                 self.kept.append(KeptLoss(row, name, scores, target, options))
+        elif name == "ctc_loss" and isinstance(scores, Tensor) and scores.dim():
+            row["input"] = facts.describe(scores) | {"kind": facts.rows_kind(scores, scores.dim() - 1)}
         if grad:
             weighted = target if row["reduction"] == "none" and "audit" in row.get("target", {}) else None
             self._weigh(row, result, weighted)
@@ -156,6 +159,7 @@ class Losses:
             ignore = row.get("ignore_index", -100)
             row["target"]["ignored"] = float((target == ignore).float().mean()) if target.numel() else 0.0
             row["target"]["offsets"] = self._offsets(target)
+            self._audit(row["target"], target, ignore)
             padding = self._padding(target, ignore)
             if padding:
                 row["target"]["padding"] = padding
@@ -167,6 +171,17 @@ class Losses:
             row["target"]["distinct"] = int(torch.unique(values).numel())
             if target.dim() == 2 and name == "cross_entropy":
                 row["target"]["kind"] = facts.rows_kind(target, 1)
+            row["target"].update(target_kinds.classes(target))
+            if name == "kl_div" and scores.dim() == target.dim() >= 1:
+                row["input"]["kind"] = facts.rows_kind(scores, scores.dim() - 1)
+                row["target"]["kind"] = facts.rows_kind(target, target.dim() - 1)
+
+    def _audit(self, row: dict[str, Any], target: Tensor, ignore: int) -> None:
+        row.update(target_kinds.audit(target, self.given(), ignore))
+        for index, tokens in self._token_inputs(target):
+            crossing = target_kinds.crossing(target, tokens)
+            if crossing:
+                row["crossing"] = crossing | {"input": index}
 
     def _offsets(self, target: Tensor) -> dict[str, dict[str, float]]:
         """Share of target positions equal to the model's own input at position +k, for each integer input (batch, time).

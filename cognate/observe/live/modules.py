@@ -39,6 +39,7 @@ class Modules:
         self.training: bool | None = None
         self.inputs: list[Tensor] = []
         self.calls: dict[int, int] = {}  # of the parts, by id, in the root forward under way
+        self.given: list[Tensor] = []  # the floats among the inputs as well
         self.forwards = {True: 0, False: 0}
         self.activations: dict[str, dict[str, Any]] = {}
         self.names: dict[int, str] = {}
@@ -75,6 +76,7 @@ class Modules:
         self.stack.clear()
         self.forwards = {True: 0, False: 0}
         self.inputs = []
+        self.given = []
         self.activations = {}
         if self.recorder.close:
             self.listen()
@@ -165,7 +167,8 @@ class Modules:
             if next(module.parameters(), None) is None:  # a criterion or a transform: no model of its own
                 return
             self.training = module.training
-            self.inputs = [t.detach() for t in facts.tensors_in((args, kwargs)) if not t.is_floating_point()]
+            self.given = [t.detach() for t in facts.tensors_in((args, kwargs))]
+            self.inputs = [t for t in self.given if not t.is_floating_point()]
             self.tops.add(module)
             self.on_root_enter(module, args, kwargs)
             return
@@ -225,6 +228,7 @@ class Modules:
             inputs=described,
             rows=facts.row_fingerprints(inputs[0]) if inputs and inputs[0].dim() > 0 else [],
             outputs=[facts.describe(t) for t in outputs],
+            outputs_require_grad=any(t.requires_grad for t in outputs),
         )
 
     def _repeats(self, root: nn.Module) -> dict[str, int]:

@@ -23,6 +23,8 @@ from cognate.observe.live.recorder import Recorder, guarded, timed
 WINDOWS = (1, 40, 160, 400, 1000)
 # The first window is traced as well, and written down only where it is already non-finite: the second is then too late.
 FIRST = 0
+# Further ones, a few steps after something new appeared in mid-run: the phase that an optimizer begins.
+MOST_LATER = 2
 MOST_NODES = 6000
 MOST_CHECKED = 1_000_000
 COMPARISONS = ("gt", "ge", "lt", "le")
@@ -99,6 +101,8 @@ class OpTrace(TorchFunctionMode):
                 node[key] = names
         node["shapes"] = [list(t.shape) for t in given[:3]]
         node["ig"] = any(t.requires_grad for t in given)
+        if not torch.is_grad_enabled():
+            node["off"] = True
         outputs = [result] if isinstance(result, Tensor) else _tensors(result) if isinstance(result, (tuple, list)) else []
         if name == "__setitem__":
             outputs = [args[0]]
@@ -139,6 +143,8 @@ class OpTrace(TorchFunctionMode):
         total = float(values.sum())
         if node["op"] in SQUASHES:
             node["mean"] = round(total / values.numel(), 6) if total - total == 0 else None
+        if total == 0 and not bool(values.any()):
+            node["zero"] = True
         if total - total != 0 and not bool(values.isfinite().all()):
             # Masks are -inf on purpose; NaN never is.
             node["nan"] = round(float(values.isnan().float().mean()), 6)
@@ -178,14 +184,29 @@ class Tracing:
         self.mode: OpTrace | None = None
         self.windows = [FIRST, *WINDOWS]
         self.first: tuple[OpTrace, int | None] | None = None
+        self.later = 0
+        self.last = -1  # the window that was traced last; a second root in it is left alone
         recorder.must_look |= set(WINDOWS)
+
+    @property
+    def due(self) -> bool:
+        """Whether the open window is to be traced."""
+        step = self.recorder.step
+        if step == self.last:
+            return False
+        if self.windows and step >= self.windows[0]:
+            return True
+        return step in self.recorder.refocused and self.later < MOST_LATER
 
     def begin(self, root: nn.Module, args: Any, kwargs: Any, parameters: dict[int, str], grad: bool) -> None:
         """Start, if this window is to be traced and nothing forbids it."""
-        if self.mode is not None or not self.windows or self.recorder.step < self.windows[0]:
+        if self.mode is not None or not self.due:
             return
         if not (grad and root.training and self.recorder.close) or self.modules.compiled:
             return
+        self.first = None
+        self.last = self.recorder.step
+        self.later += not (self.windows and self.recorder.step >= self.windows[0])
         self.windows = [w for w in self.windows if w > self.recorder.step]
         inputs = {id(t): f"input{i}" for i, t in enumerate(_tensors((*args, *kwargs.values())))}
         self.mode = OpTrace(self.recorder, self.modules, parameters, inputs)

@@ -42,7 +42,14 @@ from cognate.observe.probes.wider_network import wider_network
 
 Probe = Callable[[Replay], "dict[str, Any]"]
 EARLY: tuple[Probe, ...] = (
-    causality, batch_independence, determinism, gradient_reach, small_step, padding_influence, packing, precision,
+    causality,
+    batch_independence,
+    determinism,
+    gradient_reach,
+    small_step,
+    padding_influence,
+    packing,
+    precision,
 )
 LATE: tuple[Probe, ...] = (input_dependence, mode_gap, evaluation_call)
 ONCE_LATE: tuple[Probe, ...] = (overfit_batch, wider_network)

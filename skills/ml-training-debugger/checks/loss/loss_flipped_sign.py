@@ -40,10 +40,11 @@ def loss_flipped_sign(case: Case, *, calls: int = 5) -> Iterator[Said]:
     """The loss has the wrong sign: the error is maximised, because it enters the objective with a negative coefficient.
 
     The coefficient is read off when backward reaches the loss. A negative weight on the only error term turns descent into
-    ascent. Adversarial terms beside a positive one, and optimizers with maximize=True, are left alone.
+    ascent; so does a generator whose objective pushes its samples' score the same way as the critic's does. Adversarial terms
+    beside a positive one, and optimizers with maximize=True, are left alone.
     """
     looked = [c for c in train_losses(case) if c.get("coefficient")]
-    maximised = None if looked else _likelihood_minimised(case) or _traced_likelihood(case)
+    maximised = _allies(case) or (None if looked else _likelihood_minimised(case) or _traced_likelihood(case))
     if maximised:
         yield maximised
         return
@@ -133,6 +134,7 @@ KEEPS = {
     "diag",
     "stack",
 }
+RISING = {"softplus", "relu", "sigmoid", "tanh", "logsigmoid", "log_sigmoid", "log", "clamp", "sub", "clip"}
 
 
 def _traced_likelihood(case: Case) -> Finding | None:
@@ -161,6 +163,105 @@ def _traced_likelihood(case: Case) -> Finding | None:
                     fix=Fix("Put a minus sign before it: a log-likelihood is maximised by minimising its negative."),
                 )
     return None
+
+
+def _allies(case: Case) -> Finding | None:
+    """A generator and its critic that push the score of the same made-up sample the same way: one of the two signs is wrong."""
+    critic: tuple[int, dict, str] | None = None
+    maker: tuple[int, dict, str] | None = None
+    for graph in flows(case):
+        for cut in graph.find(lambda n: n["op"] == "detach" and bool(n.get("in"))):
+            owner, score = _owner(graph, graph.upstream(cut)), _score(graph, cut)
+            if owner and score and score[1] != owner and (sign := _wish(case, graph, score[0])):
+                others = [
+                    n for n in graph.nodes if _root_of(n) == score[1] and n["op"] == score[0]["op"] and n["i"] != score[0]["i"]
+                ]
+                if any(_wish(case, graph, other) == -sign for other in others):
+                    critic = (sign, score[0], owner)
+        ends = [n for n in graph.nodes if _root_of(n)]
+        if ends and (score := _score(graph, ends[0])) and score[1] != _root_of(ends[0]) and ends[0].get("g"):
+            sign = _wish(case, graph, score[0])
+            maker = (sign, score[0], str(_root_of(ends[0]))) if sign else maker
+    if not critic or not maker or critic[2] != maker[2] or critic[0] != maker[0] or critic[1]["w"] == maker[1]["w"]:
+        return None
+    graph = next(g for g in flows(case) if g.nodes and g.nodes[0]["w"] == maker[1]["w"])
+    sites = [graph.nodes[u].get("site") for n in graph.downstream(maker[1]) for u in graph.users.get(n["i"], ()) if n.get("g")]
+    site = next((s for s in sites if s and s != maker[1].get("site")), maker[1].get("site"))
+    way = "down" if maker[0] > 0 else "up"
+    return Finding(
+        title=f"the objective of {maker[2]} at {where(site)} has the wrong sign: it pushes the score of its own samples "
+        f"{way}, as the critic does, so nothing is opposed",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence(
+                "sign of that score in the generator's and in the critic's objective", [maker[0], critic[0]], "opposite signs"
+            ),
+            Evidence("traced in steps", [maker[1]["w"], critic[1]["w"]], "", "trace.jsonl"),
+        ),
+        location=Location.of(site),
+        onset_step=0,
+        fix=Fix("Give the generator the opposite wish: softplus(-score), or the label of real samples."),
+    )
+
+
+def _root_of(node: dict) -> str | None:
+    """The root whose parameters an operation uses: names begin with its class where there are several."""
+    names = {name.partition(".")[0] for name in node.get("p", ())}
+    return names.pop() if len(names) == 1 else None
+
+
+def _owner(graph: Flow, nodes: Iterator[dict]) -> str | None:
+    return next((root for node in nodes if (root := _root_of(node))), None)
+
+
+def _score(graph: Flow, start: dict) -> tuple[dict, str] | None:
+    """The last operation downstream of `start` that uses parameters, and their root: what a critic says of it."""
+    last = None
+    for node in graph.downstream(start):
+        if (root := _root_of(node)) and (last is None or node["i"] > last[0]["i"]):
+            last = node, root
+    return last
+
+
+def _wish(case: Case, graph: Flow, score: dict) -> int | None:
+    """+1 where the objective falls with the score, -1 where it falls as the score rises; None where that can't be told."""
+    sign, at = 1, score
+    for _ in range(40):
+        if at["i"] == graph.root:
+            return sign
+        users = [graph.nodes[u] for u in graph.users.get(at["i"], ()) if graph.nodes[u].get("g")]
+        if len(users) != 1:
+            return None
+        user = users[0]
+        scalar = user.get("a", {}).get("scalar")
+        if user["op"] in ("binary_cross_entropy_with_logits", "binary_cross_entropy", "mse_loss"):
+            target = _constant_target(case, graph, user)
+            if target is None:
+                return None
+            sign = -sign if target > 0.5 else sign
+        elif (
+            user["op"] == "neg"
+            or user["op"] == "rsub"
+            or (user["op"] == "sub" and user["in"][-1] == at["i"] and len(user["in"]) == 2)
+        ):
+            sign = -sign
+        elif user["op"] in ("mul", "rmul", "div", "truediv") and isinstance(scalar, (int, float)) and scalar != 0:
+            sign = sign if scalar > 0 else -sign
+        elif user["op"] not in KEEPS | RISING:
+            return None
+        at = user
+    return None
+
+
+def _constant_target(case: Case, graph: Flow, node: dict) -> float | None:
+    """The target that all samples share in the loss call behind a traced operation, found by its place among its kind."""
+    alike = [n["i"] for n in graph.nodes if n["op"] == node["op"] and n.get("g")]
+    calls = [c for c in train_losses(case, node["op"]) if c["step"] == node["w"]]
+    if len(alike) != len(calls):
+        return None
+    target = calls[alike.index(node["i"])].get("target", {})
+    low, high = target.get("min"), target.get("max")
+    return None if low is None or high is None or (low < 0.5) != (high < 0.5) else float(high)
 
 
 def _sign(graph: Flow, node: dict) -> int | None:

@@ -34,6 +34,10 @@ def loss_softmax_twice(case: Case, *, calls: int = 5) -> Iterator[Said]:
     fall below ln(1 + (C-1)/e) and the gradients are squashed: training is slow and ends high.
     """
     looked = train_losses(case, "cross_entropy", "binary_cross_entropy_with_logits")
+    nested = _nested(case)
+    if nested is not None:
+        yield nested
+        return
     if len(looked) < calls:
         yield Skip("no cross-entropy on logits was computed in training", "")
         return
@@ -68,6 +72,31 @@ def loss_softmax_twice(case: Case, *, calls: int = 5) -> Iterator[Said]:
         )
         return
     yield Clear(f"{len(looked)} training losses on logits were given logits")
+
+
+def _nested(case: Case) -> Finding | None:
+    """A log_softmax of a softmax, or a logsigmoid of a sigmoid, in a loss that was written by hand."""
+    for graph in flows(case):
+        for node in graph.find(lambda n: n["op"] in ("log_softmax", "log_sigmoid", "logsigmoid") and n.get("g", False)):
+            word = "softmax" if node["op"] == "log_softmax" else "sigmoid"
+            made = graph.producer(node, RESHAPES)
+            last = (node.get("shape") or [0])[-1]
+            if not made or made["op"] != word or last < 2 or graph.root is None:
+                continue
+            if word == "softmax" and made.get("a", {}).get("dim") not in (-1, len(made.get("shape") or []) - 1):
+                continue
+            if all(other["i"] != graph.root for other in graph.downstream(node)):
+                continue
+            first = made_at(case, made.get("site"), word.capitalize(), used_as=word)
+            return Finding(
+                title=f"{word} is applied twice: at {where(first)}, and again in {node['op']} at {where(node.get('site'))}",
+                proof=Proof.MEASUREMENT,
+                evidence=(Evidence(f"what {node['op']} was given", f"the result of {word}", "raw scores", "trace.jsonl"),),
+                location=Location.of(first or node.get("site")),
+                onset_step=0,
+                fix=Fix(f"Give {node['op']} the raw scores: drop the {word} before it."),
+            )
+    return None
 
 
 def _rows_are_probabilities(call: dict) -> bool:
