@@ -84,6 +84,13 @@ def test_models_that_nobody_meant_to_be_equal_are_a_warning():
     assert judged("dist-params-diverge", wrapped).findings[0].severity is None
 
 
+@pytest.mark.parametrize(("what", "status"), [("data", "skipped"), ("grad", "fired")])
+def test_weights_averaged_now_and_then(what, status):
+    source = {"t.py": f"for p in net.parameters():\n    dist.all_reduce(p.{what})\n"}
+    case = two(states([1, 2, 3], [1, 2, 3]), states([1, 5, 6], [4, 5, 6], 0.4), source=source)
+    assert judged("dist-params-diverge", case).status == status
+
+
 def forwards(objects: list[str], grad: bool = True) -> list[dict[str, Any]]:
     common = {"kind": "forward", "training": grad, "grad": grad, "site": SITE}
     return [{**common, "step": step, "n": 11 + 5 * step, "object": name} for step, name in enumerate(objects)]
