@@ -15,7 +15,7 @@ def _rank(rank: int, differs: float) -> list[dict]:
     for step in range(6):
         norm = 2.0 + step + differs * rank
         rows.append(
-            {"kind": "call", "name": "clip_grad_norm_", "step": step, "n": 2 * step + 2, "norm": norm, "limit": 1.0, "site": _SITE}
+            {"kind": "call", "name": "clip_grad_norm_", "step": step, "n": 2 * step, "norm": norm, "limit": 1.0, "site": _SITE}
         )
         rows.append(
             {
@@ -57,13 +57,14 @@ def dist_clip_local_norm(case: Case, *, differs: float = 0.01, least: int = 3) -
     if len(parts) < 2 or not told:
         yield Skip("fewer than two ranks with the same model were recorded at the same steps", "")
         return
-    norms = [
-        {e["step"]: e for e in part.events("call", name="clip_grad_norm_") if e.get("norm")} for part in parts.values()
-    ]
+    norms = [{e["step"]: e for e in part.events("call", name="clip_grad_norm_") if e.get("norm")} for part in parts.values()]
     steps = sorted(set.intersection(*(set(found) for found in norms)))
     clipped = [step for step in steps if any(found[step]["norm"] > found[step].get("limit", 0.0) for found in norms)]
+    if not steps:
+        yield Skip("clip_grad_norm_ was not called", "")
+        return
     if len(clipped) < least:
-        yield Clear("no gradient was clipped at three of the steps compared") if steps else Skip("clip_grad_norm_ was not called", "")
+        yield Clear(f"gradients were clipped at {len(clipped)} of the {len(steps)} steps compared")
         return
     gaps = {step: _gap([found[step]["norm"] for found in norms]) for step in clipped}
     local = [step for step in clipped if gaps[step] > differs]
@@ -76,7 +77,7 @@ def dist_clip_local_norm(case: Case, *, differs: float = 0.01, least: int = 3) -
     site = commonest_site(norms[0][step] for step in local)
     example = [number(found[local[0]]["norm"]) for found in norms]
     yield Finding(
-        title=f"clip_grad_norm_ at {where(site)} runs before the gradients are averaged: at step {local[0]} the ranks clip by norms "
+        title=f"clip_grad_norm_ at {where(site)} runs before the gradients are averaged: at step {local[0]} the ranks clip by "
         f"{', '.join(example)}",
         proof=Proof.MEASUREMENT,
         evidence=(

@@ -42,8 +42,8 @@ def _rank(rank: int, differs: bool) -> list[dict]:
     needs={"events.rank"},
     explains={"loss-not-decreasing", "loss-diverging", "dist-seed-wrong"},
     sources={
-        "differs": "our calibration: ranks that add up the same gradients in another order differ by less than 1e-5 of the weights",
-        "gradients": "our calibration: what was averaged is equal bit for bit; gradients of different batches differ by their size",
+        "differs": "our calibration: adding up the same gradients in another order changes less than 1e-5 of the weights",
+        "gradients": "our calibration: what was averaged is equal bit for bit; others differ by their size",
     },
     fires=Example(events=_rank(0, True), ranks={1: {"events": _rank(1, True)}}),
     quiet=Example(events=_rank(0, True), ranks={1: {"events": _rank(0, True)}}),
@@ -100,7 +100,7 @@ def _finding(case: Case, told: list[tuple[int, list[Row]]], first: int, summed: 
         fix = "Broadcast rank 0's weights before training, or wrap the model in DistributedDataParallel, which does so."
     elif summed:
         why = f"they are equal at first and apart from step {step} on, although the gradients are averaged"
-        fix = "Let every rank make the same step: same rate, same clipping, same decisions, and nothing changed on one rank alone."
+        fix = "Let every rank make the same step: one rate, one clipping, one decision, nothing changed on one rank alone."
     else:
         why = f"they are equal at first and apart from step {step} on: the gradients are not averaged over the ranks"
         fix = "Call the DistributedDataParallel wrapper in training, or average every gradient over the ranks before each step."

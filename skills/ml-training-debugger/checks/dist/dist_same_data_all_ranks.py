@@ -71,7 +71,7 @@ def dist_same_data_all_ranks(case: Case, *, least: int = 3, overlap: float = 0.3
     unsampled = _whole_set_each(case)
     shard = _shard_without_rank(case)
     if unsampled is None and shard is None:
-        yield Clear(f"the ranks have different batches at each step, drawn from the same data ({share:.0%} of the samples shared)")
+        yield Clear(f"the ranks draw different batches at each step from the same data ({share:.0%} of the samples shared)")
         return
     yield _overlapping(shard or {}, unsampled, share, [len(r) for r in rows])
 
@@ -90,7 +90,7 @@ def _equal(case: Case, seen: dict[int, list[dict[str, Any]]], equal: list[int], 
     made = next((e for e in loaders if e["object"] in training and e.get("sampler") != "DistributedSampler"), None)
     site = (made or {}).get("site") or commonest_site(next(iter(seen.values())))
     return Finding(
-        title=f"all {len(seen)} ranks train on the same batches ({where(site)}): equal at {len(equal)} of {len(steps)} steps compared",
+        title=f"all {len(seen)} ranks train on the same batches ({where(site)}): equal at {len(equal)} of {len(steps)} steps",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("steps at which every rank had the same batch", f"{len(equal)} of {len(steps)}", "0", "events.jsonl"),
@@ -106,7 +106,7 @@ def _overlapping(shard: dict[str, Any], loader: dict[str, Any] | None, share: fl
     site = shard or (loader or {}).get("site")
     how = "the data is cut by the number of ranks, but not by the rank" if shard else "each rank goes through the whole data set"
     return Finding(
-        title=f"the ranks train on the same samples ({where(site)}): {how}, and {share:.0%} of the samples seen are common to all",
+        title=f"the ranks train on the same samples ({where(site)}): {how}, and {share:.0%} of the samples are common to all",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("samples that every rank saw", f"{share:.0%}", "0 %", "events.jsonl, rank-N/events.jsonl"),
@@ -142,9 +142,8 @@ def _within_first_pass(part: Case, label: str) -> set[Any]:
     """The samples of the training forwards between the first two beginnings of a pass over the loader."""
     begins = [e["step"] for e in part.events("call", name="loader_iter") if e.get("object") == label]
     end = begins[1] if len(begins) > 1 else None
-    return {
-        h for e in _forwards(part) if begins and begins[0] <= e["step"] and (end is None or e["step"] < end) for h in e.get("rows") or ()
-    }
+    within = [e for e in _forwards(part) if begins and begins[0] <= e["step"] and (end is None or e["step"] < end)]
+    return {h for e in within for h in e.get("rows") or ()}
 
 
 def _shard_without_rank(case: Case) -> dict[str, Any] | None:
@@ -165,7 +164,7 @@ def _shard_without_rank(case: Case) -> dict[str, Any] | None:
 
 
 def _names_of(tree: ast.Module) -> set[str]:
-    """Names that hold the number of ranks: assigned from get_world_size() or WORLD_SIZE, given to init_process_group or a spawn."""
+    """Names that hold the number of ranks: assigned from get_world_size(), or given to init_process_group or a spawn."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):

@@ -35,8 +35,8 @@ def _example(same: bool) -> Example:
 def dist_seed_wrong(case: Case, *, least: int = 4) -> Iterator[Said]:
     """Every rank draws the same random numbers in training: dropout masks and noise are copies of each other.
 
-    The ranks' generators are in the same state at every step, so the noise that should average out over the ranks does not. Seed all
-    ranks alike while weights are drawn, then add the rank. Where nothing is drawn in training, equal seeds do no harm.
+    The ranks' generators are in the same state at every step, so the noise that should average out over the ranks does not. Seed
+    all ranks alike while weights are drawn, then add the rank. Where nothing is drawn in training, equal seeds do no harm.
     """
     if len(replicas(case)) < 2:
         yield Skip("fewer than two ranks with the same model were recorded", "")
@@ -57,8 +57,8 @@ def dist_seed_wrong(case: Case, *, least: int = 4) -> Iterator[Said]:
     seeds = [e for e in case.events("seed") if str(e.get("library")) == "torch"]
     site = seeds[-1].get("site") if seeds else None
     yield Finding(
-        title=f"all {len(replicas(case))} ranks draw the same random numbers ({where(site)}): the dropout masks of {drops[0]} are the same "
-        "on each rank",
+        title=f"all {len(replicas(case))} ranks draw the same random numbers ({where(site)}): the dropout masks of {drops[0]} "
+        "are the same on each rank",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("steps at which the ranks' random states are equal", f"{len(equal)} of {len(told)}", "0", "events.jsonl"),

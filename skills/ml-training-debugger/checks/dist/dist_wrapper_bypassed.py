@@ -53,12 +53,12 @@ def _example(called: str) -> Example:
     kind=Kind.CAUSE,
     needs={"events.rank", "events.forward"},
     explains={"dist-params-diverge", "loss-not-decreasing", "loss-diverging", "eval-overfit"},
-    sources={"most": "our calibration: a forward of the raw module now and then is an auxiliary one; nearly all are the training"},
+    sources={"most": "our calibration: raw forwards now and then are auxiliary; nearly all of them are the training"},
     fires=_example("model#1 Net"),
     quiet=_example("model#0 DistributedDataParallel"),
 )
 def dist_wrapper_bypassed(case: Case, *, most: float = 0.8) -> Iterator[Said]:
-    """Training calls the module inside DistributedDataParallel: gradients are not averaged, and each rank trains a model of its own.
+    """Training calls the module inside DistributedDataParallel: gradients are not averaged, each rank trains its own model.
 
     The wrapper averages gradients only in the backward of its own forward. `ddp.module(x)`, or the variable from before the
     wrapping, computes the same outputs and skips that. Evaluation and saving may unwrap; a training forward must not.
@@ -70,7 +70,8 @@ def dist_wrapper_bypassed(case: Case, *, most: float = 0.8) -> Iterator[Said]:
     told = states(case)
     unequal = [step for step, rows in told if apart(rows, "gradients")]
     outer = {row["object"] for row in wrapped.values()}
-    training = [e for e in case.events("forward", grad=True, training=True) if str(e.get("object")).split()[0] in {*wrapped, *outer}]
+    known = {*wrapped, *outer}
+    training = [e for e in case.events("forward", grad=True, training=True) if str(e.get("object")).split()[0] in known]
     raw = [e for e in training if str(e["object"]).split()[0] in wrapped]
     if len(raw) <= most * len(training) or not raw:
         yield Clear(f"{len(training) - len(raw)} of {len(training)} training forwards seen went through the wrapper")
@@ -81,8 +82,8 @@ def dist_wrapper_bypassed(case: Case, *, most: float = 0.8) -> Iterator[Said]:
     site = commonest_site(raw)
     wrapper = wrapped[str(raw[0]["object"]).split()[0]]
     yield Finding(
-        title=f"training at {where(site)} calls the module inside {wrapper.get('cls')} ({where(wrapper.get('site'))}), not the wrapper: "
-        "gradients are not averaged over the ranks",
+        title=f"training at {where(site)} calls the module inside {wrapper.get('cls')} of {where(wrapper.get('site'))}, not the "
+        "wrapper: gradients are not averaged over the ranks",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("training forwards that bypass the wrapper", f"{len(raw)} of {len(training)}", "0", "events.jsonl"),
@@ -92,7 +93,7 @@ def dist_wrapper_bypassed(case: Case, *, most: float = 0.8) -> Iterator[Said]:
                 "0",
                 "events.jsonl, rank-N/events.jsonl",
             ),
-            Evidence("steps at which their weights differ", f"{sum(apart(r, 'parameters') for _, r in told)} of {len(told)}", "0"),
+            Evidence("steps at which their weights differ", sum(apart(rows, "parameters") for _, rows in told), "0"),
         ),
         location=Location.of(site),
         onset_step=int(raw[0]["step"]),
