@@ -133,3 +133,21 @@ def test_padding(padded, status):
     target = {"shape": [64]} | ({"padding": {"id": 0, "padded": padded}} if padded is not None else {})
     calls = [{"kind": "loss_call", "fn": "cross_entropy", "grad": True, "step": s, "n": s, "target": target} for s in range(6)]
     assert run_rule(RULES["perf-padding-waste"], Case.of(events=calls)).status == status
+
+
+def recurrence(gate: str) -> Case:
+    """`c = gate(…) * c + x` for 64 steps, the gate made from the state itself, from the input, or constant."""
+    site = {"file": "model.py", "line": 30, "function": "forward"}
+    rows: list[dict[str, Any]] = [{"w": 1, "i": 0, "op": "zeros", "in": [], "site": site}]
+    for _ in range(64):
+        state, i = (0 if len(rows) == 1 else len(rows) - 1), len(rows)
+        sources = {"state": [state], "input": [0], "constant": []}[gate]
+        rows.append({"w": 1, "i": i, "op": "sigmoid", "in": sources, "g": True, "site": site | {"line": 29}})
+        rows.append({"w": 1, "i": i + 1, "op": "mul", "in": [i, state], "g": True, "site": site})
+        rows.append({"w": 1, "i": i + 2, "op": "add", "in": [i + 1], "g": True, "site": site})
+    return Case.of(trace=[*rows, {"w": 1, "root": len(rows) - 1, "nodes": len(rows)}])
+
+
+@pytest.mark.parametrize(("gate", "status"), [("state", "clear"), ("input", "fired"), ("constant", "fired")])
+def test_a_loop_whose_gates_depend_on_its_state_cannot_be_unrolled(gate, status):
+    assert run_rule(RULES["perf-python-loop-over-time"], recurrence(gate)).status == status
