@@ -63,6 +63,7 @@ def register(app: typer.Typer) -> None:
             "cognate run train.py --epochs 3",
             "cognate run --no-probe --case runs/first train.py",
             "cognate run -m package.train --lr 1e-3",
+            "cognate run -- torchrun --nproc-per-node 2 train.py",
             "cognate run --gate --format markdown -o status.md train.py",
         ),
     )(run)

@@ -38,6 +38,26 @@ def test_prose_around_the_tables_is_kept(tmp_path):
     assert reference.case_page(renewed) == renewed
 
 
+def test_coverage_names_a_rule_or_a_reason_for_every_core_cause():
+    page = reference.COVERAGE.read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ") and "-" in line.split(" | ")[0]]
+    rules = {rule.name: rule for skill in load_skills() for rule in skill.rules}
+    assert len(rows) == len({row[0] for row in rows}) == 124
+    assert [row[0] for row in rows if len(row) != 3 or not row[2].strip()] == []
+    assert {row[0]: row[1] != "–" for row in rows} == {row[0]: row[0] in rules for row in rows}
+
+
+def test_a_reason_stands_until_there_is_a_rule():
+    skills = load_skills()
+    name = next(rule.name for rule in skills[0].rules)
+    page = f"0 of 2 causes have a rule.\n| {name} | – | not yet |\n| no-such-rule | – | for this reason |\n"
+    renewed = reference.coverage_page(page, skills).splitlines()
+    assert renewed[0] == "1 of 2 causes have a rule." and "not yet" not in renewed[1]
+    assert renewed[2] == "| no-such-rule | – | for this reason |"
+    gone = reference.coverage_page("\n".join(renewed).replace(name, "gone-rule"), skills).splitlines()
+    assert gone[1] == "| gone-rule | – |  |"  # for a reason to be given by hand
+
+
 def test_every_rule_has_its_section():
     page = reference.rules_page(load_skills())
     for skill in load_skills():

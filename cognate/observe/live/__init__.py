@@ -5,4 +5,6 @@ _site/        child: Python's own `sitecustomize` hook, before the first line of
 start.py      child: waits for torch, listens to printed lines, says how the run ended
 install.py    child: puts the hooks below in place, once torch has been imported
 recorder.py   the state that all hooks share: step, window, budget, files
+ranks.py      child: one of several ranks gets a part of the case of its own
+merge.py      parent: the parts of the ranks are put together
 """

@@ -79,11 +79,17 @@ def _chain(graph: Flow, here: list[dict]) -> int:
     """The length of the longest chain of operations at one line in which each feeds the next through linear operations alone."""
     mine = {n["i"] for n in here}
     depth: dict[int, int] = {}
+    bent: dict[int, int] = {}  # the same, for what depends on an earlier step through a nonlinearity: no scan can replace that
     for node in graph.nodes:
+        sources = node.get("in", ())
+        straight = max((depth.get(i, 0) for i in sources), default=0)
+        curved = max((bent.get(i, 0) for i in sources), default=0)
         if node["op"] not in LINEAR and node["op"] not in RESHAPES:
-            continue  # a nonlinearity between two steps: no scan can replace this loop
-        best = max((depth.get(i, 0) for i in node.get("in", ())), default=0)
-        depth[node["i"]] = best + (node["i"] in mine and node["op"] in LINEAR)
+            bent[node["i"]] = max(curved, straight)
+            continue
+        bent[node["i"]] = curved
+        # The gates of an LSTM multiply a state that flows on linearly, but they depend on that state themselves.
+        depth[node["i"]] = 0 if curved else straight + (node["i"] in mine and node["op"] in LINEAR)
     per_step = max(1, max(Counter(n["op"] for n in here).values(), default=1))
     longest = max(depth.values(), default=0)
     # A line such as `m = a * m + b * x` holds several operations of one time step.
