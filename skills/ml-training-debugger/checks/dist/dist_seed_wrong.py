@@ -25,7 +25,7 @@ def _example(same: bool) -> Example:
 @rule(
     code="DIST104",
     name="dist-seed-wrong",
-    severity=Severity.WARNING,
+    severity=Severity.INFO,
     kind=Kind.CAUSE,
     needs={"events.rank", "model"},
     sources={"least": "our calibration: equal generators at four steps between which each drew are no chance"},
