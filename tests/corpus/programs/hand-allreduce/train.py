@@ -23,7 +23,7 @@ def average(model):
 
 
 def run(rank):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29741")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(20000 + os.getppid() % 10000))
     dist.init_process_group("gloo", rank=rank, world_size=WORLD)
     torch.set_num_threads(1)
     torch.manual_seed(100 + rank)
