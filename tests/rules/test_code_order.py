@@ -143,3 +143,39 @@ def test_a_list_for_parse_args_itself_counts_whatever_the_command_line_says():
     outcome = status("code-argparse-bool", source={"train.py": source}, info={"command": ["python", "train.py", "x"]})
 
     assert outcome.status == "fired"
+
+
+STEP = """
+def fit(batch):
+    loss(batch).backward()
+
+for batch in loader:
+    try:
+        {body}
+    except {caught}:
+        {answer}
+"""
+
+
+def handled(body="fit(batch)", caught="Exception", answer="continue", backwards=40, steps=40):
+    counts = {"batches:loader#0": 60, "pass:loader#0": 2, "backward": backwards, "step": steps}
+    drawn = {"kind": "call", "name": "loader_iter", "object": "loader#0", "step": 0, "site": {"file": "train.py", "line": 5}}
+    events = [drawn, {"kind": "optimizer", "step": 0}, {"kind": "call_counts", "counts": counts}]
+    return {"source": {"train.py": STEP.format(body=body, caught=caught, answer=answer)}, "events": events}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "fired"),
+        ({"backwards": 0, "steps": 0}, "fired"),
+        ({"backwards": 60, "steps": 60}, "clear"),
+        ({"backwards": 58, "steps": 58}, "clear"),  # each pass was left one batch early
+        ({"caught": "torch.cuda.OutOfMemoryError"}, "clear"),
+        ({"caught": "RuntimeError as error", "answer": "torch.cuda.empty_cache()"}, "clear"),
+        ({"answer": "raise SystemExit"}, "clear"),
+        ({"body": "log(batch)"}, "clear"),
+    ],
+)
+def test_exceptions_that_cost_batches(change, expected):
+    assert status("code-swallowed-exception", **handled(**change)).status == expected
