@@ -36,6 +36,7 @@ def _events(order: list[str], grads: str = "present") -> list[Row]:
         "grad-zeroed-before-step",
         "grad-none-or-zero-param",
         "grad-accum-boundary",
+        "grad-accum-scaling",
         "loss-not-decreasing",
         "loss-diverging",
         "opt-lr-too-low",

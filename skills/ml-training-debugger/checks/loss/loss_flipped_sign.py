@@ -179,7 +179,7 @@ def _allies(case: Case) -> Finding | None:
                 if any(_wish(case, graph, other) == -sign for other in others):
                     critic = (sign, score[0], owner)
         ends = [n for n in graph.nodes if _root_of(n)]
-        if ends and (score := _score(graph, ends[0])) and score[1] != _root_of(ends[0]) and ends[0].get("g"):
+        if ends and (score := _score(graph, ends[0])) and score[1] != _root_of(ends[0]) and graph.reaches_root(ends[0]["p"][0]):
             sign = _wish(case, graph, score[0])
             maker = (sign, score[0], str(_root_of(ends[0]))) if sign else maker
     if not critic or not maker or critic[2] != maker[2] or critic[0] != maker[0] or critic[1]["w"] == maker[1]["w"]:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import RESHAPES, flows
-from cognate.rules.source import made_at
+from cognate.rules.source import first_call, made_at
 from cognate.rules.training import commonest_site, train_losses, where
 
 
 def _calls(kind: str) -> list[dict]:
     base = {"kind": "loss_call", "fn": "cross_entropy", "grad": True, "classes": 10, "site": {"file": "t.py", "line": 40}}
-    return [base | {"step": s, "input": {"kind": kind, "shape": [32, 10], "min": 0.0, "max": 0.9}} for s in range(12)]
+    calls = [base | {"step": s, "input": {"kind": kind, "shape": [32, 10], "min": 0.0, "max": 0.9}} for s in range(12)]
+    return [*calls, {"kind": "call", "name": "step", "step": 0}]
 
 
 @rule(
@@ -18,7 +19,7 @@ def _calls(kind: str) -> list[dict]:
     name="loss-softmax-twice",
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
-    needs={"events.loss_call"},
+    needs={"events.call"},
     explains={"loss-not-decreasing", "grad-vanishing", "opt-lr-too-low", "model-init-loss-off", "data-input-label-misaligned"},
     core=True,
     sources={
@@ -88,6 +89,8 @@ def _nested(case: Case) -> Finding | None:
             if all(other["i"] != graph.root for other in graph.downstream(node)):
                 continue
             first = made_at(case, made.get("site"), word.capitalize(), used_as=word)
+            if first == node.get("site"):  # one line calls the model and the loss
+                first = first_call(case, word.capitalize()) or first
             return Finding(
                 title=f"{word} is applied twice: at {where(first)}, and again in {node['op']} at {where(node.get('site'))}",
                 proof=Proof.MEASUREMENT,

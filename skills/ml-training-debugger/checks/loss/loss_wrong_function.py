@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from statistics import median
 
+from cognate.case.curves import loss_series
+from cognate.case.series import block_medians
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.source import called
 from cognate.rules.training import commonest_site, number, share, train_losses, where
@@ -136,12 +138,18 @@ def _distance(case: Case, looked: list[Row], calls: int, unlearnt: float, most: 
     alone = len(mine) >= max(calls, 0.9 * len([c for c in looked if c.get("coefficient", 1.0)]))
     if not alone or case.steps < 30 or not (_uses(case, "argmax") or _uses(case, "round")) or not _compares(case):
         return None
-    late = [c for c in mine if c["step"] >= 0.5 * case.steps and c["fn"] == "mse_loss"]
-    ratios = [c["value"] / c["target"]["std"] ** 2 for c in late if c["target"].get("std") and c.get("value") is not None]
-    if len(ratios) < 3 or median(ratios) < unlearnt or any(c.get("reduction") != "mean" for c in late):
+    curve, spread = (
+        loss_series(case),
+        [c["target"].get("std") for c in mine if c["fn"] == "mse_loss" and c.get("reduction") == "mean"],
+    )
+    spread = [std for std in spread if std]
+    if not curve or len(spread) < calls or None in curve.values:
+        return None
+    left = block_medians(curve.values, 10)[-1] / median(spread) ** 2
+    if left < unlearnt or left > 2:  # far above, the loss is something else, or the run diverged
         return None
     kind = "one-hot rows" if mine[0]["target"].get("rows") == "one_hot" else "class numbers"
-    said = f"the targets are {kind}, the script picks classes, and {median(ratios):.0%} of the variance is left"
+    said = f"the targets are {kind}, the script picks classes, and {left:.0%} of the variance is left"
     return _finding(
         mine[0], said, "cross_entropy on the scores of all classes", commonest_site(mine), len(mine), Severity.WARNING
     )
