@@ -181,7 +181,12 @@ def test_the_mask_is_where_a_leak_is_mended():
     }
     probe = {"probe": "packing", "status": "ok", "step": 2, "result": usual}
 
-    assert judged("data-packing-leak", probes=[probe], source=source).location.line == 2
+    trace = [
+        {"w": 0, "i": 0, "op": "masked_fill", "ig": True, "site": {"file": "m.py", "line": 3}},
+        {"w": 0, "root": 0, "nodes": 1},
+    ]
+
+    assert judged("data-packing-leak", probes=[probe], source=source, trace=trace).location.line == 2
 
 
 def plateau(shifted, level=3.0, ratio=1e-2, step=100):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import flows
-from cognate.rules.source import Site, called, first_call
+from cognate.rules.source import Site, called, calls_at, first_call
 from cognate.rules.training import number, train_losses
 
 
@@ -71,21 +71,19 @@ def data_packing_leak(case: Case, *, moved: float = 1e-4, effect: float = 5e-3) 
     )
 
 
+ATTENDS = ("masked_fill", "masked_fill_", "where", "scaled_dot_product_attention", "softmax")
+
+
 def _mask(case: Case) -> Site | None:
     """The statement that sets what the attention masks with, by the name that it is applied under; else the attention."""
-    for file, tree in case.trees.items():
-        names = {name for node in ast.walk(tree) if isinstance(node, ast.Call) for name in _applied(node)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in names for t in node.targets):
-                return {"file": file, "line": node.lineno}
-    causal = first_call(case, "scaled_dot_product_attention", where=lambda n: any(k.arg == "is_causal" for k in n.keywords))
-    if causal:
-        return causal
-    for graph in flows(case):
-        for attends in graph.find(lambda n: n["op"] in ("scaled_dot_product_attention", "softmax", "masked_fill")):
-            if attends.get("site"):
-                return attends["site"]  # type: ignore[no-any-return]
-    return None
+    traced = [n["site"] for graph in flows(case) for n in graph.nodes if n["op"] in ATTENDS and n.get("ig") and n.get("site")]
+    for site in traced:
+        names = {name for call in calls_at(case, site) for name in _applied(call)}
+        for file in sorted(case.trees, key=lambda name: name != site["file"]):
+            for node in ast.walk(case.trees[file]):
+                if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in names for t in node.targets):
+                    return {"file": file, "line": node.lineno}
+    return traced[0] if traced else first_call(case, "scaled_dot_product_attention", "masked_fill")
 
 
 def _applied(node: ast.Call) -> set[str]:
