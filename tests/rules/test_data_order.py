@@ -156,7 +156,8 @@ def test_workers_whose_batches_are_equal():
         ({"later": 0.3, "documents": 9.0, "boundaries_scored": 1.0}, "clear"),  # bars of music, lines of an image
         ({"later": 0.3, "told": "positions", "boundaries_scored": 1.0}, "clear"),
         ({"later": 0.3, "documents": 2.0, "boundaries_scored": 0.0}, "error"),
-        ({"later": 0.3, "told": "positions", "scored": 0.99}, "warning"),
+        ({"later": 0.3, "told": "positions", "scored": 0.99, "boundaries_scored": 0.3}, "warning"),
+        ({"later": 0.3, "told": "positions", "scored": 0.99}, "error"),
         ({"later": 0.3, "told": "positions", "scored": 0.5}, "error"),
         ({"later": 8e-3, "own": 2.0}, "clear"),  # half precision
     ],
