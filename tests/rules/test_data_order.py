@@ -190,6 +190,24 @@ def test_the_mask_is_where_a_leak_is_mended():
     assert judged("data-packing-leak", probes=[probe], source=source, trace=trace).location.line == 2
 
 
+def test_a_mask_that_is_filled_too_weakly_is_another_fault():
+    usual = {
+        "told": "segments",
+        "documents": 3.0,
+        "own": 2.0,
+        "scale": 1.0,
+        "boundaries_scored": 0.0,
+        "scored": 0.95,
+        "later": 1.0,
+    }
+    probe = {"probe": "packing", "status": "ok", "step": 2, "result": usual}
+    fill = {"w": 0, "i": 0, "op": "masked_fill", "ig": True, "g": True, "a": {"value": 0.0}}
+    trace = [fill, {"w": 0, "i": 1, "op": "softmax", "in": [0], "ig": True, "g": True}, {"w": 0, "root": 1, "nodes": 2}]
+
+    assert judged("data-packing-leak", probes=[probe], trace=trace) == "clear"
+    assert judged("data-packing-leak", probes=[probe], trace=[fill | {"a": {"value": "-inf"}}, *trace[1:]]) != "clear"
+
+
 def plateau(shifted, level=3.0, ratio=1e-2, step=100):
     target = {"offsets": {"0": {"1": 1.0}}, "histogram": {"counts": {str(n): 10 for n in range(21)}}}
     call = {"kind": "loss_call", "fn": "cross_entropy", "grad": True, "target": target, "step": 1}

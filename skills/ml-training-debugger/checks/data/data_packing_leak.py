@@ -44,6 +44,9 @@ def data_packing_leak(case: Case, *, moved: float = 1e-4, effect: float = 5e-3) 
     if result["later"] <= max(moved * max(1.0, result["scale"]), effect * result["own"]):
         yield Clear(f"predictions move by {number(result['later'])} when a document before them in the row is replaced")
         return
+    if _weak_fill(case):
+        yield Clear("what leaks passes through a mask that is right: it is filled with a number that softmax does not suppress")
+        return
     told = "segment numbers" if result["told"] == "segments" else "positions that begin anew"
     # Many recipes of pre-training accept the leak and reset the positions alone; none would also leave the boundaries unscored.
     strict = result["told"] == "segments" or result["scored"] < 0.9 or result["boundaries_scored"] < 0.1
@@ -69,6 +72,16 @@ def data_packing_leak(case: Case, *, moved: float = 1e-4, effect: float = 5e-3) 
             "for rows of several lengths (cu_seqlens)."
         ),
     )
+
+
+def _weak_fill(case: Case) -> bool:
+    """Whether scores are masked, right before their softmax, with a number that leaves the masked places in: another fault."""
+    for graph in flows(case):
+        for node in graph.find(lambda n: n["op"] in ("masked_fill", "masked_fill_") and bool(n.get("ig"))):
+            value = float((node.get("a") or {}).get("value", "-inf"))
+            if value > -1e3 and any(graph.nodes[user]["op"] == "softmax" for user in graph.users.get(node["i"], ())):
+                return True
+    return False
 
 
 ATTENDS = ("masked_fill", "masked_fill_", "where", "scaled_dot_product_attention", "softmax")
