@@ -64,6 +64,11 @@ def named_ids(case: Case, words: tuple[str, ...]) -> set[int]:
     return {value for name, value, _ in constants(case) if means(name, words)}
 
 
+def padding_named(case: Case, token: int) -> Site | None:
+    """Where the source gives padding the id `token`."""
+    return next((site for name, value, site in constants(case) if value == token and means(name, ("pad", "padding"))), None)
+
+
 def padded_with_end(case: Case) -> Site | None:
     """Where padding is set to be the end token: `PAD = EOS`, `tok.pad_token = tok.eos_token`."""
     for file, tree in case.trees.items():

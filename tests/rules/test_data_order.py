@@ -156,7 +156,8 @@ def test_workers_whose_batches_are_equal():
         ({"later": 0.3, "documents": 9.0, "boundaries_scored": 1.0}, "clear"),  # bars of music, lines of an image
         ({"later": 0.3, "told": "positions", "boundaries_scored": 1.0}, "clear"),
         ({"later": 0.3, "documents": 2.0, "boundaries_scored": 0.0}, "error"),
-        ({"later": 0.3, "told": "positions", "scored": 0.99}, "warning"),
+        ({"later": 0.3, "told": "positions", "scored": 0.99, "boundaries_scored": 0.3}, "warning"),
+        ({"later": 0.3, "told": "positions", "scored": 0.99}, "error"),
         ({"later": 0.3, "told": "positions", "scored": 0.5}, "error"),
         ({"later": 8e-3, "own": 2.0}, "clear"),  # half precision
     ],
@@ -181,7 +182,30 @@ def test_the_mask_is_where_a_leak_is_mended():
     }
     probe = {"probe": "packing", "status": "ok", "step": 2, "result": usual}
 
-    assert judged("data-packing-leak", probes=[probe], source=source).location.line == 2
+    trace = [
+        {"w": 0, "i": 0, "op": "masked_fill", "ig": True, "site": {"file": "m.py", "line": 3}},
+        {"w": 0, "root": 0, "nodes": 1},
+    ]
+
+    assert judged("data-packing-leak", probes=[probe], source=source, trace=trace).location.line == 2
+
+
+def test_a_mask_that_is_filled_too_weakly_is_another_fault():
+    usual = {
+        "told": "segments",
+        "documents": 3.0,
+        "own": 2.0,
+        "scale": 1.0,
+        "boundaries_scored": 0.0,
+        "scored": 0.95,
+        "later": 1.0,
+    }
+    probe = {"probe": "packing", "status": "ok", "step": 2, "result": usual}
+    fill = {"w": 0, "i": 0, "op": "masked_fill", "ig": True, "g": True, "a": {"value": 0.0}}
+    trace = [fill, {"w": 0, "i": 1, "op": "softmax", "in": [0], "ig": True, "g": True}, {"w": 0, "root": 1, "nodes": 2}]
+
+    assert judged("data-packing-leak", probes=[probe], trace=trace) == "clear"
+    assert judged("data-packing-leak", probes=[probe], trace=[fill | {"a": {"value": "-inf"}}, *trace[1:]]) != "clear"
 
 
 def plateau(shifted, level=3.0, ratio=1e-2, step=100):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import flows
-from cognate.rules.source import Site, called, first_call
+from cognate.rules.source import Site, called, calls_at, first_call
 from cognate.rules.training import number, train_losses
 
 
@@ -44,9 +44,12 @@ def data_packing_leak(case: Case, *, moved: float = 1e-4, effect: float = 5e-3) 
     if result["later"] <= max(moved * max(1.0, result["scale"]), effect * result["own"]):
         yield Clear(f"predictions move by {number(result['later'])} when a document before them in the row is replaced")
         return
+    if _weak_fill(case):
+        yield Clear("what leaks passes through a mask that is right: it is filled with a number that softmax does not suppress")
+        return
     told = "segment numbers" if result["told"] == "segments" else "positions that begin anew"
-    # Many recipes of pre-training accept the leak and reset the positions alone.
-    strict = result["told"] == "segments" or result["scored"] < 0.9
+    # Many recipes of pre-training accept the leak and reset the positions alone; none would also leave the boundaries unscored.
+    strict = result["told"] == "segments" or result["scored"] < 0.9 or result["boundaries_scored"] < 0.1
     yield Finding(
         title=f"packed documents leak into one another: predictions change by {number(result['later'])} when another document of "
         f"the row is replaced, although the model is told where documents begin ({told})",
@@ -71,21 +74,29 @@ def data_packing_leak(case: Case, *, moved: float = 1e-4, effect: float = 5e-3) 
     )
 
 
+def _weak_fill(case: Case) -> bool:
+    """Whether scores are masked, right before their softmax, with a number that leaves the masked places in: another fault."""
+    for graph in flows(case):
+        for node in graph.find(lambda n: n["op"] in ("masked_fill", "masked_fill_") and bool(n.get("ig"))):
+            value = float((node.get("a") or {}).get("value", "-inf"))
+            if value > -1e3 and any(graph.nodes[user]["op"] == "softmax" for user in graph.users.get(node["i"], ())):
+                return True
+    return False
+
+
+ATTENDS = ("masked_fill", "masked_fill_", "where", "scaled_dot_product_attention", "softmax")
+
+
 def _mask(case: Case) -> Site | None:
     """The statement that sets what the attention masks with, by the name that it is applied under; else the attention."""
-    for file, tree in case.trees.items():
-        names = {name for node in ast.walk(tree) if isinstance(node, ast.Call) for name in _applied(node)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in names for t in node.targets):
-                return {"file": file, "line": node.lineno}
-    causal = first_call(case, "scaled_dot_product_attention", where=lambda n: any(k.arg == "is_causal" for k in n.keywords))
-    if causal:
-        return causal
-    for graph in flows(case):
-        for attends in graph.find(lambda n: n["op"] in ("scaled_dot_product_attention", "softmax", "masked_fill")):
-            if attends.get("site"):
-                return attends["site"]  # type: ignore[no-any-return]
-    return None
+    traced = [n["site"] for graph in flows(case) for n in graph.nodes if n["op"] in ATTENDS and n.get("ig") and n.get("site")]
+    for site in traced:
+        names = {name for call in calls_at(case, site) for name in _applied(call)}
+        for file in sorted(case.trees, key=lambda name: name != site["file"]):
+            for node in ast.walk(case.trees[file]):
+                if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id in names for t in node.targets):
+                    return {"file": file, "line": node.lineno}
+    return traced[0] if traced else first_call(case, "scaled_dot_product_attention", "masked_fill")
 
 
 def _applied(node: ast.Call) -> set[str]:

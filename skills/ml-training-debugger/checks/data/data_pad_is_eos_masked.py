@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.targets import ENOUGH_ROWS, NEARLY_ALL, Audited, audits, commonest, configured, whole
 from cognate.rules.training import share, where
-from cognate.rules.vocabulary import END, masked_by_value, named_ids, padded_with_end
+from cognate.rules.vocabulary import END, masked_by_value, named_ids, padded_with_end, padding_named
 
 
 def _parts(pad: int) -> dict:
@@ -58,7 +58,8 @@ def data_pad_is_eos_masked(case: Case, *, marked: float = 0.9) -> Iterator[Said]
     if token is None:
         yield Clear(f"the scored parts close with different tokens, and {why}")
         return
-    site = padded_with_end(case) or masked_by_value(case) or audited.site
+    padding = padding_named(case, token) if audited.shifted else None
+    site = padded_with_end(case) or padding or masked_by_value(case) or audited.site
     yield Finding(
         title=f"the end token {token} is never scored at {where(audited.site)}, so the model cannot learn to stop: {why}",
         proof=Proof.MEASUREMENT,
