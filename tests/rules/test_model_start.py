@@ -191,3 +191,17 @@ def alike(std, value=0.02):
 def test_networks_that_began_all_alike_are_symmetric_though_random_biases_part_them():
     assert "began with identical weights" in alike(1.9e-9).title
     assert alike(0.01) == "clear"
+
+
+def test_functional_relus_that_give_out_one_number_are_dead():
+    def silent(std, rows=64):
+        conv = {"op": "conv2d", "in": [], "p": ["c1.weight", "c1.bias"], "shapes": [[rows, 1, 9, 9]]}
+        relu = {"op": "relu", "in": [0], "std": std, "shapes": [[rows, 12, 7, 7]]}
+        trace = [
+            row | {"w": w, "i": i, "shape": [rows, 12, 7, 7], "g": True} for w in (1, 40) for i, row in enumerate((conv, relu))
+        ]
+        roots = [{"w": w, "root": 1} for w in (1, 40)]
+        return judged("model-dead-relu", layers=[{"step": 1, "activation": {}}], trace=[*trace, *roots])
+
+    assert "behind c1" in silent(0.0).title and silent(0.0).location.module == "c1"
+    assert silent(0.1) == silent(0.0, rows=4) == "skipped"
