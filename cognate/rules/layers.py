@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Iterator
 
 from cognate.case.case import Case
 from cognate.rules.flow import RESHAPES, Flow, Node
+from cognate.rules.source import Site, called, first_call
 from cognate.rules.training import Row, modules, parameters
 
 LINEARS = {"linear", "conv1d", "conv2d", "conv3d", "matmul", "__matmul__", "mm", "addmm"}
@@ -65,3 +67,42 @@ def weights_at_start(case: Case) -> Iterator[tuple[Row, float]]:
         if cls.startswith(WEIGHTED):
             fan = shape[0] if cls.startswith("ConvTranspose") else shape[1]
             yield parameter, std * math.sqrt(fan * math.prod(shape[2:]))
+
+
+SETTERS = ("normal_", "uniform_", "mul_", "fill_", "constant_", "copy_", "ones_")
+WALKS = ("parameters", "named_parameters", "modules", "named_modules")
+
+
+def initialised_at(case: Case) -> Site | None:
+    """The statement that gives weights their first values: in a walk over parameters, else on a weight, else anywhere."""
+    found: list[tuple[int, str, int]] = []
+    for file, tree in case.trees.items():
+        walked = {
+            id(part)
+            for loop in ast.walk(tree)
+            if isinstance(loop, ast.For) and any(isinstance(n, ast.Call) and called(n) in WALKS for n in ast.walk(loop.iter))
+            for part in ast.walk(loop)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and called(node).endswith(SETTERS):
+                on_weight = any(getattr(part, "attr", "") == "weight" for part in ast.walk(node))
+                found.append((0 if id(node) in walked else 1 if on_weight else 2, file, node.lineno))
+    if found:
+        _, file, line = min(found)
+        return {"file": file, "line": line}
+    return first_call(
+        case, "Parameter", where=lambda call: any(isinstance(n, ast.Call) and called(n) == "randn" for n in call.args)
+    )
+
+
+def first_activations(case: Case) -> dict[str, Row]:
+    """What the modules gave out in the very first forward, by dotted name where a later row of the same modules tells it."""
+    rows = [row for row in case.layers if row.get("activation")]
+    if not rows or rows[0]["step"] > 0:
+        return {}
+    first = rows[0]["activation"]
+    kinds = [record.get("cls") for record in first.values()]
+    for row in rows[1:]:
+        if [record.get("cls") for record in row["activation"].values()] == kinds:
+            return dict(zip(row["activation"], first.values(), strict=True))
+    return dict(first)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.flow import RESHAPES, flows
 from cognate.rules.source import first_call
 
 
@@ -39,8 +40,10 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
         for name, record in row.get("activation", {}).items():
             if record.get("cls") in ("ReLU", "ReLU6") and record.get("rows", 0) >= 16 and "dead" in record:
                 seen.setdefault(name, []).append(record["dead"])
+    silent = _silent_functions(case)
+    seen.update({name: [1.0] for name in silent})
     if not seen:
-        yield Skip("no ReLU module was seen over a batch of 16 or more", "")
+        yield Skip("no ReLU was seen over a batch of 16 or more", "")
         return
     levels = {name: median(values) for name, values in seen.items()}
     dead = {name: level for name, level in levels.items() if level >= share}
@@ -51,7 +54,11 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
     name = min(dead, key=lambda n: (-dead[n], n))
     first = next((r["activation"][name]["dead"] for r in case.layers if name in r.get("activation", {})), 0.0)
     early = case.layers[0].get("activation", {})
-    born = first >= share or (early and all(a.get("dead", 0.0) >= share for a in early.values() if a.get("cls") == "ReLU"))
+    born = (
+        silent.get(name, False)
+        or first >= share
+        or (early and all(a.get("dead", 0.0) >= share for a in early.values() if a.get("cls") == "ReLU"))
+    )
     when = "from the first step on, so the initialisation is at fault" if born else "after training began"
     site = first_call(case, "constant_", "fill_", "normal_", "uniform_") if born else None
     yield Finding(
@@ -62,9 +69,23 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
             Evidence(f"silent units of {name}", round(dead[name], 4), f"< {share}", "layers.jsonl"),
             Evidence("layers above the bound", sorted(dead)),
         ),
-        location=Location.of(site, name),
+        location=Location.of(site, name.removeprefix("the relu behind ")),
         onset_step=next(
             (int(r["step"]) for r in case.layers if r.get("activation", {}).get(name, {}).get("dead", 0.0) >= share), 0
         ),
         fix=Fix("Initialise by He with zero bias, lower the learning rate, normalise the input, or use LeakyReLU or GELU."),
     )
+
+
+def _silent_functions(case: Case) -> dict[str, bool]:
+    """ReLUs applied as functions that gave out one number alone in the last traced window, and whether they began so."""
+    graphs = [(graph, {node["i"]: node for node in graph.nodes if node["op"] == "relu"}) for graph in flows(case)]
+    found = {}
+    for graph, relus in graphs[-1:]:
+        for node in relus.values():
+            if node.get("std") == 0 and len(node["shape"]) >= 2 and node["shape"][0] >= 16:
+                before = graph.producer(node, RESHAPES)
+                layer = (before or {}).get("p") or [str(node.get("m"))]
+                early = graphs[0][1].get(node["i"], {})
+                found[f"the relu behind {layer[0].removesuffix('.weight')}"] = early.get("std") == 0
+    return found

@@ -5,8 +5,7 @@ from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import flows
-from cognate.rules.layers import WEIGHTED, is_layer, weights_at_start
-from cognate.rules.source import first_call
+from cognate.rules.layers import WEIGHTED, first_activations, initialised_at, is_layer, weights_at_start
 from cognate.rules.training import number, short
 
 
@@ -78,7 +77,7 @@ def model_init_variance(
             Evidence("standard deviation behind the layers, in order", [float(f"{v:.3g}") for v in levels[:12]], "about 1"),
         ),
         location=Location.of(
-            first_call(case, "normal_", "uniform_", "trunc_normal_", "mul_", "fill_", "constant_") or first_call(case, "randn"),
+            initialised_at(case),
             guilty[0][0].rpartition(".")[0],
         ),
         onset_step=0,
@@ -91,14 +90,13 @@ def model_init_variance(
 
 def _signal(case: Case) -> list[tuple[str, float]]:
     """Standard deviations behind the layers in order of execution: of modules in the first step, else of traced operations."""
-    for row in case.layers[:1]:
-        found = [
-            (name, float(record["std"]))
-            for name, record in row.get("activation", {}).items()
-            if str(record.get("cls", "")).startswith(WEIGHTED) and record.get("std") is not None
-        ]
-        if row["step"] == 0 and len(found) >= 2:
-            return found
+    found = [
+        (name, float(record["std"]))
+        for name, record in first_activations(case).items()
+        if str(record.get("cls", "")).startswith(WEIGHTED) and record.get("std") is not None
+    ]
+    if len(found) >= 2:
+        return found
     return [
         (str(node["p"][0]), float(node["std"]))
         for graph in flows(case)[:1]

@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.layers import WEIGHTED
 from cognate.rules.source import called, first_call
-from cognate.rules.training import Row, parameters, short, where
+from cognate.rules.training import Row, modules, parameters, short, where
 
 RAW = {"empty", "empty_like", "Tensor", "FloatTensor", "new_empty", "empty_strided"}
 INITIALISERS = ("init_w", "init_p", "reset_param", "initiali")
@@ -58,7 +59,9 @@ def model_missing_or_skipped_init(case: Case, *, least: int = 3, absurd: float =
     if not judged:
         yield Skip("no trained weight was followed over three steps", "")
         return
-    stuck = [p for p in judged if p["start"].get("most") == 0 and p.get("grad") == "zero" and p.get("constant")]
+    stuck = [
+        p for p in judged if p["start"].get("most") == 0 and p.get("grad") == "zero" and p.get("constant") and not _plain(case, p)
+    ]
     raw = _raw(case, [p for p in judged if _unwritten(p, absurd)])
     if raw:
         parameter, site = raw[0]
@@ -93,6 +96,12 @@ def _finding(case: Case, guilty: list[Row], site: dict | None, state: str) -> Fi
             "initialiser from the constructor, and leave at most one factor of a product at zero."
         ),
     )
+
+
+def _plain(case: Case, parameter: Row) -> bool:
+    """A layer's weight in a network that is trained whole: zeros there are a constant initialisation, made on purpose."""
+    cls = str(modules(case).get(parameter["name"].rpartition(".")[0], {}).get("cls", ""))
+    return cls.startswith(WEIGHTED) and all(p.get("requires_grad") for p in parameters(case))
 
 
 def _unwritten(parameter: Row, absurd: float) -> bool:

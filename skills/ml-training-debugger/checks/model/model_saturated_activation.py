@@ -1,15 +1,14 @@
 """Hidden tanh or sigmoid units are pinned at their ends from the start."""
 
 from collections.abc import Iterator
-from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import Flow, Node, flows
-from cognate.rules.layers import is_layer, weights_at_start
-from cognate.rules.source import first_call
+from cognate.rules.layers import WEIGHTED, first_activations, initialised_at, is_layer, weights_at_start
 from cognate.rules.training import number, short, where
 
 SQUASHING = ("Tanh", "Sigmoid")
+ENOUGH = 64  # outputs: a share of fewer is noise
 
 
 def _layers(pinned: float) -> list[dict]:
@@ -36,19 +35,18 @@ def _model(std: float) -> dict:
     sources={
         "share": "SageMaker Debugger and TheDeepChecker: more than half of a layer",
         "gain": "twice He's 1.41, the largest gain in use for hidden layers (He et al. 2015): above it the weights are to blame",
-        "steps": "our calibration: what is pinned before the third step started so; later it is a consequence of training",
     },
     fires=Example(layers=_layers(0.9), model=_model(5.0)),
     quiet=Example(layers=_layers(0.02), model=_model(0.25)),
 )  # fmt: skip
-def model_saturated_activation(case: Case, *, share: float = 0.5, gain: float = 2.8, steps: int = 2) -> Iterator[Said]:
+def model_saturated_activation(case: Case, *, share: float = 0.5, gain: float = 2.8) -> Iterator[Said]:
     """Hidden tanh or sigmoid units are saturated from the start: weights are so large that their slope is zero nearly everywhere.
 
     A unit at ±1 (or 0 and 1) passes no gradient on, so the layers below learn nothing or by chance. Counted at the first steps,
     as outputs within 1e-4 of an end. Units that become certain in the course of training (gates, halting, a confident output) are
     healthy or a consequence, and inputs of a large scale are another rule's subject: here the weights must be too large.
     """
-    seen = {**_by_module(case, steps), **_by_operation(case)}
+    seen = {**_by_module(case), **_by_operation(case)}
     if not seen:
         yield Skip("no hidden tanh or sigmoid was seen in the first steps", "")
         return
@@ -63,7 +61,7 @@ def model_saturated_activation(case: Case, *, share: float = 0.5, gain: float = 
         return
     name = max(pinned, key=lambda n: pinned[n][0])
     level, kind, ran = pinned[name]
-    site = first_call(case, "mul_", "normal_", "uniform_", "fill_", "constant_", "trunc_normal_", "randn") or ran
+    site = initialised_at(case) or ran
     worst_weight = max(wide, key=lambda n: wide[n])
     yield Finding(
         title=f"saturated {kind} units: {level:.0%} of the outputs of {name} lie at an end from the first steps on, because "
@@ -86,22 +84,15 @@ def model_saturated_activation(case: Case, *, share: float = 0.5, gain: float = 
 Pinned = tuple[float, str, "dict | None"]
 
 
-def _by_module(case: Case, steps: int) -> dict[str, Pinned]:
+def _by_module(case: Case) -> dict[str, Pinned]:
     """Activation modules that another layer follows."""
-    levels: dict[str, list[float]] = {}
-    kinds: dict[str, str] = {}
-    for row in case.layers:
-        if row["step"] > steps:
-            break
-        order = list(row.get("activation", {}).items())
-        for place, (name, record) in enumerate(order):
-            later = any(
-                str(other.get("cls", "")).startswith(("Linear", "Conv", "GRU", "LSTM")) for _, other in order[place + 1 :]
-            )
-            if record.get("cls") in SQUASHING and later and record.get("rows", 0) * record.get("units", 0) >= 64:
-                levels.setdefault(name, []).append(record.get("saturated", 0.0))
-                kinds[name] = str(record["cls"]).lower()
-    return {name: (median(values), kinds[name], None) for name, values in levels.items()}
+    found: dict[str, Pinned] = {}
+    order = list(first_activations(case).items())
+    for place, (name, record) in enumerate(order):
+        later = any(str(other.get("cls", "")).startswith(WEIGHTED) for _, other in order[place + 1 :])
+        if record.get("cls") in SQUASHING and later and record.get("rows", 0) * record.get("units", 0) >= ENOUGH:
+            found[name] = (record.get("saturated", 0.0), str(record["cls"]).lower(), None)
+    return found
 
 
 def _by_operation(case: Case) -> dict[str, Pinned]:

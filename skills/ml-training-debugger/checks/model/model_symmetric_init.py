@@ -38,8 +38,9 @@ def _model(clones: bool) -> dict:
 def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
     """Constant initialisation: all units of a layer have the same weights and stay clones, so the layer acts as a single unit.
 
-    Equal weights receive equal gradients; nothing breaks the symmetry. Zero-initialised outputs, LoRA's B and norm scales are
-    healthy, because their units part after the first steps: only layers whose rows are still equal later are counted.
+    Equal weights receive equal gradients; nothing breaks the symmetry but random biases, slowly. Zero-initialised outputs, LoRA's
+    B and norm scales are healthy, because their units part after the first steps: layers whose rows are still equal later are
+    counted, and networks in which most layers started with one and the same number other than zero.
     """
     weights = [
         p for p in parameters(case)
@@ -48,7 +49,7 @@ def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
     if not weights:
         yield Skip("no weight matrix was followed over three steps", "")
         return
-    clones = [p["name"] for p in weights if p.get("clones") and p.get("optimizer")]
+    clones = [p["name"] for p in weights if p.get("clones") and p.get("optimizer")] or _alike_at_first(case, weights)
     if not clones:
         yield Clear(f"the units of {len(weights)} weight tensors differ from each other")
         return
@@ -56,14 +57,31 @@ def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
     if len(frozen) == len(clones):
         yield Clear("the only uniform weights receive no gradient, which is another rule's subject")
         return
+    still = any(p.get("clones") for p in weights if p["name"] in clones)
     site = first_call(case, "constant_", "zeros_", "ones_", "fill_", "zero_")
     yield Finding(
-        title=f"symmetric initialisation: all units of {short(clones)} have identical weights (constant init) and remain "
-        f"clones of "
-        "each other",
+        title=f"symmetric initialisation: all units of {short(clones)} {'have' if still else 'began with'} identical weights "
+        f"(constant init){' and remain clones of each other' if still else ', and random biases alone tell them apart'}",
         proof=Proof.MEASUREMENT,
-        evidence=(Evidence("weight tensors whose rows are all equal after training began", len(clones), "0", "model.json"),),
+        evidence=(
+            Evidence(
+                f"weight tensors whose rows are all equal {'after' if still else 'before'} training began",
+                len(clones),
+                "0",
+                "model.json",
+            ),
+        ),
         location=Location.of(site, clones[0].rpartition(".")[0]),
         onset_step=0,
         fix=Fix("Initialise weights randomly (Kaiming or Xavier); constants are for biases and norm scales."),
     )
+
+
+def _alike_at_first(case: Case, weights: list[dict]) -> list[str]:
+    """Layers whose elements all started equal and not zero, where that is more than half of the network's layers."""
+    alike = [
+        p["name"] for p in weights if p.get("optimizer") and (start := p.get("start", {})).get("most", 0.0) > 0
+        and start.get("std", 1.0) <= 1e-6 * start["most"] and p["name"].endswith("weight") and not p.get("loaded")
+    ]  # fmt: skip
+    layers = [p for p in weights if p["name"].endswith("weight")]
+    return alike if len(alike) >= 2 and 2 * len(alike) > len(layers) else []
