@@ -28,8 +28,6 @@ PLANNED = {
     "loss-plateau",
     "model-init-loss-off",
     "model-saturated-activation",
-    "opt-step-no-effect",
-    "opt-weights-diverge",
     "opt-weights-not-moving",
     "train-eval-gap",
 }

@@ -36,7 +36,7 @@ def _metrics(ratio: float, losses: list) -> list[dict]:
     needs={"metrics.update_ratio", "metrics.lr"},
     explains={
         "loss-diverging", "loss-nonfinite", "loss-not-decreasing", "grad-exploding", "model-dead-relu",
-        "data-input-label-misaligned",
+        "data-input-label-misaligned", "opt-weights-diverge", "opt-warmup-missing-or-long",
         "model-saturated-activation", "grad-vanishing",
     },
     core=True,
