@@ -9,7 +9,7 @@ from typing import Any
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.source import argument_origin
-from cognate.rules.training import number, parameters
+from cognate.rules.training import commonest_site, number, parameters
 
 _ADAMS = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax")
 _LEAST_HALF = 6e-8  # the smallest number above 0 that float16 can hold
@@ -43,8 +43,8 @@ def opt_adam_hparams(case: Case, *, damped: float = 10.0, gain: float = 0.1) -> 
     """A constant of Adam does not fit: epsilon exceeds the gradients, float16 cannot hold it, or the betas are swapped.
 
     Epsilon is added to the root of the second moment. Far above the gradients it turns Adam into plain gradient descent at
-    lr/epsilon, and the steps vanish; below what float16 can hold it is zero, and a zero gradient divides by it. A first beta above the
-    second lets the momentum outlive the scale that it is divided by (Kingma and Ba 2015 ask for beta1 < sqrt(beta2)).
+    lr/epsilon, and the steps vanish; below what float16 can hold it is zero, and a zero gradient divides by it. A first beta
+    above the second lets the momentum outlive the scale that it is divided by (Kingma and Ba 2015 ask for beta1 < sqrt(beta2)).
     """
     adams = [o for o in case.model.get("optimizers", []) if o.get("cls") in _ADAMS and o.get("steps")]
     if not adams:
@@ -57,12 +57,13 @@ def opt_adam_hparams(case: Case, *, damped: float = 10.0, gain: float = 0.1) -> 
             if said:
                 fired = True
                 argument, title, evidence, severity = said
+                site = commonest_site([optimizer])
                 yield Finding(
                     title=title,
                     proof=Proof.MEASUREMENT,
                     severity=severity,
                     evidence=evidence,
-                    location=Location.of(argument_origin(case, optimizer.get("site"), argument) or optimizer.get("site")),
+                    location=Location.of(argument_origin(case, site, argument) or site),
                     onset_step=0,
                     fix=Fix("Use betas=(0.9, 0.999) and eps=1e-8 on float32 weights, unless a published recipe says otherwise."),
                 )

@@ -10,7 +10,7 @@ from typing import Any
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.source import argument_origin
-from cognate.rules.training import number, parameters
+from cognate.rules.training import commonest_site, number, parameters
 
 
 def _parts(decay: float) -> dict:
@@ -68,7 +68,8 @@ def opt_overregularised(case: Case, *, times: float = 2.0, shrunk: float = 0.67,
         names = _matrices(case, optimizer["label"], index)
         left, pull = _left(case, names), _pull(case, optimizer, group, names)
         if left is not None and pull is not None and left < shrunk and pull > times and fall < gain:
-            site = argument_origin(case, optimizer.get("site"), "weight_decay") or optimizer.get("site")
+            built = commonest_site([optimizer])
+            site = argument_origin(case, built, "weight_decay") or built
             yield replace(_finding(group, left, pull, fall), location=Location.of(site))
             return
     yield Clear(f"with weight decay up to {max(g['weight_decay'] for _, _, g in decayed):g} the loss falls by {fall:.0%}")

@@ -45,8 +45,8 @@ def opt_weights_diverge(case: Case, *, growth: float = 10.0, late: float = 2.0) 
     worst = max(case.layers[-1]["param_norm"], key=lambda name: _times(case, name))
     site = commonest_site(o for o in case.model.get("optimizers", []) if o.get("site"))
     yield Finding(
-        title=f"the weights run away: their norm grows from {number(first)} to {number(last)} in {end} steps, from {number(middle)} "
-        f"in the last half alone; {worst} grows most",
+        title=f"the weights run away: their norm grows from {number(first)} to {number(last)} in {end} steps, from "
+        f"{number(middle)} in the last half alone; {worst} grows most",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("norm of all weights: first, at half, last", [first, middle, last], "settles", "layers.jsonl"),
