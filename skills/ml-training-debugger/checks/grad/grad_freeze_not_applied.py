@@ -68,14 +68,7 @@ def _certain(tree: ast.AST, run: set[str] | None) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.If) and "__name__" not in ast.unparse(child.test):
             continue
-        function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
-        # Hooks and special methods are called by others.
-        if (
-            function
-            and run is not None
-            and child.name not in run
-            and not child.name.startswith(("__", "on_", "configure_", "setup"))
-        ):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and run is not None and not _called(child.name, run):
             continue
         yield child
         yield from _certain(child, run)
