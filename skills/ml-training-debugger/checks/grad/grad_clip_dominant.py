@@ -72,7 +72,8 @@ def grad_clip_dominant(
 def _finding(case: Case, usual: tuple[float, float], often: float, typical: float, way: float, freed: list[Range]) -> Finding:
     norm, limit = usual
     site = commonest_site(case.events("call", name="clip_grad_norm_"))
-    tried = (Evidence("the same optimizer and clip on one batch, at multiples of the rate", arms(freed[-1]), "", "probe"),)
+    what = "the same optimizer and clip on one batch, at multiples of the rate"
+    tried = [Evidence(what, arms(found), "", "probe") for found in freed[-1:]]
     return Finding(
         title=f"{often:.0%} of the gradients are clipped, from a usual norm of {number(norm)} to {number(limit)}: the clip sets "
         f"the size of the steps, and the weights moved by {way:.1%} of their size in the whole run",
@@ -81,7 +82,7 @@ def _finding(case: Case, usual: tuple[float, float], often: float, typical: floa
             Evidence("gradients above the limit", f"{often:.0%}", "outliers, at most half", "metrics.jsonl"),
             Evidence("usual norm, in units of the limit", round(typical, 1), "about 1", "metrics.jsonl"),
             Evidence("way of the weights over the whole run, in their own size", round(way, 5), "≥ 0.05"),
-            *(tried if freed else ()),
+            *tried,
         ),
         location=Location.of(argument_origin(case, site, "max_norm", 1) or site),
         onset_step=0,

@@ -32,7 +32,8 @@ def _metrics(harm: float) -> list[dict]:
         "opt-lr-too-high", "eval-overfit", "model-dead-relu",
     },
     sources={
-        "times": "our calibration: ten times the level around it is far beyond the noise of batches",
+        "times": "our calibration: ten times the third quartile, around it and of the run, is far beyond the noise of batches; a "
+        "squared error of a single normal sample gets there once in 3000",
         "least": "one spike that recovers is healthy (BLOOM, 2022-04-12, recovered within 30 steps); a habit needs several",
         "rare": "our calibration: what happens in more than a fifth of the batches is no outlier",
         "harm": "our calibration: half as much again as before, by the medians of twenty losses on either side",
@@ -69,12 +70,18 @@ def grad_spike(case: Case, *, times: float = 10.0, least: int = 3, rare: float =
 
 def _spikes(losses: list[float], times: float) -> list[int]:
     found: list[int] = []
+    usual = _upper(losses)
     for k in range(AROUND // 2, len(losses)):
-        base = median(losses[max(0, k - AROUND) : k])
+        base = max(usual, _upper(losses[max(0, k - AROUND) : k]))
         # One batch, not a new level: what follows is lower again.
         if base > 0 and losses[k] > times * base and median(losses[k + 1 : k + 1 + AROUND] or [0.0]) < losses[k] / times:
             found.append(k)
     return found
+
+
+def _upper(losses: list[float]) -> float:
+    """The third quartile: losses of one or two samples have a heavy tail of their own, far above their median."""
+    return sorted(losses)[3 * len(losses) // 4]
 
 
 def _before(losses: list[float], spikes: list[int], at: int) -> float:
