@@ -134,3 +134,10 @@ LOOP = "sched = CosineAnnealingLR(opt, T_max=total)\nfor batch in loader:\n    o
 )
 def test_a_scheduler_in_a_loop_of_its_own(text, status):
     assert run_rule(RULES["opt-sched-per-process"], Case.of(source={"t.py": text})).status == status
+
+
+def test_the_rate_of_a_second_optimizer_is_no_warm_up():
+    rates = [("optimizer#0", 1e-3)] * 600 + [("optimizer#1", 1.0)] * 10
+    metrics = [{"step": i, "loss": 1.0, "lr": rate, "optimizer": label} for i, (label, rate) in enumerate(rates)]
+    info = {"exit": {"code": 0}, "integrity": {"steps_seen": 610}}
+    assert run_rule(RULES["opt-warmup-missing-or-long"], Case.of(metrics=metrics, info=info)).status == "clear"

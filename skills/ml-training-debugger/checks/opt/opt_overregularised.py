@@ -35,16 +35,23 @@ def _parts(decay: float) -> dict:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"model", "layers"},
-    explains={"loss-not-decreasing", "loss-plateau", "grad-vanishing", "opt-lr-too-low", "data-input-label-misaligned"},
+    explains={
+        "loss-not-decreasing",
+        "loss-plateau",
+        "grad-vanishing",
+        "opt-lr-too-low",
+        "opt-lr-too-high",
+        "data-input-label-misaligned",
+    },
     sources={
         "times": "TheDeepChecker: the regulariser's gradient above twice that of the data",
-        "shrunk": "our calibration: weights that lost a third of their norm in training were taken away, not trained",
+        "shrunk": "our calibration: weights that learn keep or gain norm; a tenth less, under a loss that stays, is taken away",
         "gain": "our calibration, as for opt-lr-too-low: less than a tenth is no descent",
     },
     fires=Example(**_parts(1.0)),
     quiet=Example(**_parts(1e-4)),
 )
-def opt_overregularised(case: Case, *, times: float = 2.0, shrunk: float = 0.67, gain: float = 0.1) -> Iterator[Said]:
+def opt_overregularised(case: Case, *, times: float = 2.0, shrunk: float = 0.9, gain: float = 0.1) -> Iterator[Said]:
     """Weight decay pulls harder than the data: the weights shrink and the loss stays where it is.
 
     Coupled decay (SGD, Adam) adds weight_decay·w to the gradient, decoupled decay (AdamW) takes lr·weight_decay of the weight at

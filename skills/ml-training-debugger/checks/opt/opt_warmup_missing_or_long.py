@@ -56,7 +56,7 @@ def opt_warmup_missing_or_long(
     An adaptive optimizer without one takes its largest steps while its moments rest on a few gradients: the loss of a deep
     model with attention leaps up and spends much of the run on the way back.
     """
-    rates = [float(r["lr"] or 0.0) for r in case.metrics if r.get("lr") is not None]
+    rates = max(_rates(case), key=len, default=[])
     if len(rates) < least:
         yield Skip(f"the run has fewer than {least} steps", "")
         return
@@ -74,6 +74,8 @@ def opt_warmup_missing_or_long(
 def _long(case: Case, rates: list[float], known: list[Schedule], low: float, share: float, moderate: float) -> Finding | None:
     peak = rates.index(max(rates))
     if rates[0] > low * max(rates) or any(b < a * (1 - 1e-9) for a, b in pairwise(rates[: peak + 1])):
+        return None
+    if len(set(rates[: peak + 1])) < 10:  # it jumps, and does not warm up
         return None
     schedule = known[0] if known else None
     if schedule and not schedule.per_batch:  # the wrong unit: opt-sched-epoch-vs-step
@@ -104,6 +106,13 @@ def _long(case: Case, rates: list[float], known: list[Schedule], low: float, sha
         onset_step=0,
         fix=Fix(f"Warm up for a tenth of the run at most, here {max(1, len(rates) // 10)} optimizer steps."),
     )
+
+
+def _rates(case: Case) -> list[list[float]]:
+    """The rates of each optimizer: another one's rate is no rise."""
+    labels = sorted({str(r.get("optimizer", "")) for r in case.metrics})
+    rows = [(str(r.get("optimizer", "")), rate) for r in case.metrics if (rate := r.get("lr")) is not None]
+    return [[rate for label, rate in rows if label == one] for one in labels]
 
 
 def _planned(schedule: Schedule | None) -> float | None:
