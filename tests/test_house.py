@@ -23,8 +23,6 @@ LONGEST_TEST = 500  # a table of behaviours is read from the top, not held in th
 PLANNED = {
     "eval-early-stop-premature",
     "loss-plateau",
-    "opt-step-no-effect",
-    "opt-weights-diverge",
     "opt-weights-not-moving",
     "train-eval-gap",
 }

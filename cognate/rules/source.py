@@ -87,18 +87,22 @@ def class_named(case: Case, name: str) -> tuple[str, ast.ClassDef] | None:
     return None
 
 
-def argument_origin(case: Case, site: Site | None, keyword: str) -> Site | None:
+def argument_origin(case: Case, site: Site | None, keyword: str, position: int | None = None) -> Site | None:
     """Where the value of `keyword` in the call at `site` is set: an argparse option, a constant, a dataclass field, a default.
 
     Follows one name: `lr=args.lr` to `add_argument("--lr", …)`, `lr=LR` to `LR = …`. The call itself where it is a literal.
+    With `position`, the argument may also be given by its place.
     """
     for node in calls_at(case, site):
-        for given in node.keywords:
-            if given.arg != keyword or site is None:
+        values = [given.value for given in node.keywords if given.arg == keyword]
+        if not values and position is not None and position < len(node.args):
+            values = [node.args[position]]
+        for value in values:
+            if site is None:
                 continue
-            if isinstance(given.value, ast.Constant):
-                return {"file": site["file"], "line": given.value.lineno}
-            name = given.value.attr if isinstance(given.value, ast.Attribute) else getattr(given.value, "id", "")
+            if isinstance(value, ast.Constant):
+                return {"file": site["file"], "line": value.lineno}
+            name = value.attr if isinstance(value, ast.Attribute) else getattr(value, "id", "")
             return _definition(case, name) or {"file": site["file"], "line": node.lineno}
     return None
 

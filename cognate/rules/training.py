@@ -84,15 +84,16 @@ def evaluations(case: Case) -> list[Row]:
     return sorted(kept, key=lambda e: e.get("n", 0))
 
 
-def travelled(case: Case) -> float:
-    """How far the weights moved over the run, in units of their own size: the sum of the (sampled) update ratios.
+def travelled(case: Case, optimizer: str | None = None) -> float:
+    """How far the weights moved over the run (or by one optimizer), in their own size: the sum of the (sampled) update ratios.
 
     An upper bound, as updates do not all point the same way; a small value is therefore certain.
     """
-    rows = sorted((int(r["step"]), moved) for r in case.metrics if (moved := r.get("update_ratio")) is not None)
+    taken = [r for r in case.metrics if optimizer is None or r.get("optimizer") == optimizer]
+    rows = sorted((int(r["step"]), moved) for r in taken if (moved := r.get("update_ratio")) is not None)
     if not rows:
         return 0.0
-    total, last = 0.0, max(case.steps, rows[-1][0] + 1)
+    total, last = 0.0, max(case.steps if optimizer is None else int(taken[-1]["step"]), rows[-1][0] + 1)
     for (step, ratio), following in zip(rows, [*(s for s, _ in rows[1:]), last], strict=True):
         total += ratio * max(1, following - step)
     return total

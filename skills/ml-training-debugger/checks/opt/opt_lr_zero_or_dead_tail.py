@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cognate.case.curves import Curve, extent, lr_curves, shown
-from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Severity, Skip, rule
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Severity, Skip, rule
+from cognate.rules.source import argument_origin
 
 
 @rule(
@@ -38,7 +40,16 @@ def opt_lr_zero_or_dead_tail(
     for curve in curves:
         rates = [abs(value) for value in curve.values if value is not None]
         finding = None if _moved(case, curve) else _judge(curve, rates, dead, max(least, share * len(rates)))
-        yield finding or Clear(f"{curve.title} {extent(rates)}, {shown(rates[-1])} at last")
+        yield (replace(finding, location=_place(case)) if finding else None) or Clear(
+            f"{curve.title} {extent(rates)}, {shown(rates[-1])} at last"
+        )
+
+
+def _place(case: Case) -> Location | None:
+    """Where the factor of a decay is set, else where the schedule or the optimizer is built."""
+    built = [e.get("site") for e in case.events("scheduler")] or [e.get("site") for e in case.events("optimizer")]
+    site = built[0] if built else None
+    return Location.of(argument_origin(case, site, "gamma") or site)
 
 
 def _moved(case: Case, curve: Curve) -> bool:
