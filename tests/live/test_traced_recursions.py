@@ -195,13 +195,26 @@ def halted_as_a_batch(self, x):
     return self.out(state)
 
 
+def accuracy_of_each_step(self, x):
+    state, right, judged_ = self.read(x), 0.0, 0.0
+    for _ in range(STEPS):
+        state = torch.tanh(self.cell(state))
+        score = self.halt(state).squeeze(1)
+        judged_ = judged_ + F.binary_cross_entropy_with_logits(score, torch.ones(BATCH))
+        right = right + (torch.sigmoid(score) > 0.5).float().mean()
+    return self.out(state), judged_
+
+
 def test_a_decision_that_is_only_counted_is_found(traced):
     outcome = judged("act-halted-state-mutates", traced(counted_only))
     assert outcome.status == "fired" and outcome.findings[0].location.line == line_of(counted_only, "p < 0.5")
 
 
-@pytest.mark.parametrize("step", [held_by_where, mixed_by_probability, halted_as_a_batch, own_accumulators],
-                         ids=lambda step: step.__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "step",
+    [held_by_where, mixed_by_probability, halted_as_a_batch, accuracy_of_each_step, own_accumulators],
+    ids=lambda step: step.__name__,
+)
 def test_gates_mixtures_and_halting_as_a_batch_are_left_alone(traced, step):
     assert judged("act-halted-state-mutates", traced(step)).status != "fired"
 
@@ -287,6 +300,32 @@ def expected_steps(self, x):
 )
 def test_a_cost_that_grows_with_the_batch(traced, cost, status):
     assert judged("act-ponder-scale-batch", traced(expected_steps, cost)).status == status
+
+
+def gated_state(self, x):
+    self.halt.bias.data.fill_(9.0)
+    state = self.read(x)
+    for _ in range(STEPS):
+        gate = torch.sigmoid(self.halt(state))
+        state = gate * torch.tanh(self.cell(state)) + (1 - gate) * state
+    return self.out(state)
+
+
+def halts_at_once(self, x):
+    self.halt.bias.data.fill_(9.0)
+    state, left, mixture = self.read(x), torch.ones(BATCH, 1), 0.0
+    for _ in range(STEPS):
+        state = torch.tanh(self.cell(state))
+        p = torch.sigmoid(self.halt(state))
+        mixture, left = mixture + left * p * state, left * (1 - p)
+    return self.out(mixture)
+
+
+@pytest.mark.parametrize(("step", "found"), [(gated_state, False), (halts_at_once, True), (expected_steps, False)])
+def test_a_soft_halting_that_is_spent_at_the_first_step(traced, step, found):
+    case = traced(step)
+    late = Case.of(trace=[row | {"w": 200} for row in case.trace])
+    assert (judged("act-halt-collapse-min", late).status == "fired") is found
 
 
 def test_a_mean_of_what_a_sigmoid_gives_out_is_kept(traced):
