@@ -44,8 +44,10 @@ def test_a_depth_that_costs_nothing_is_free(evaluation, status):
 
 
 def test_a_loop_over_time_is_as_long_as_its_input():
-    case = Case.of(events=forwards([20] * 9, [1, 1]), probes=[probe(0.2, 1.4, {"cell": [20, 1]})])
-    assert run_rule(DEPTH, case).status == "clear"
+    asked = probe(0.2, 1.4, {"cell": [20, 1]})
+    by_mode = asked | {"result": asked["result"] | {"by_mode": True, "differs": []}}
+    assert run_rule(DEPTH, Case.of(events=forwards([20] * 9, [1, 1]), probes=[by_mode])).status == "clear"
+    assert run_rule(DEPTH, Case.of(events=forwards([20] * 9, [1, 1]), probes=[asked])).status == "fired"
 
 
 @pytest.mark.parametrize(
