@@ -63,7 +63,7 @@ def probabilities(graph: Flow) -> list[Node]:
         for step in graph.downstream(use):
             if step is use or step["op"] in RESHAPES:
                 continue
-            if step["op"] in SQUASHES and step.get("mean") is not None:
+            if step["op"] in SQUASHES and step.get("mean") is not None and _spends(graph, step):
                 found[step["i"]] = step
             break
     return [found[index] for index in sorted(found)]
@@ -112,6 +112,21 @@ def _survives(graph: Flow, use: Node) -> bool:
         node["op"] in ("rsub", "sub") and any(graph.nodes[u]["op"] in ("mul", "cumprod") for u in graph.users.get(node["i"], ()))
         for node in nodes
     )
+
+
+def _spends(graph: Flow, squashed: Node) -> bool:
+    """Whether 1 - p is multiplied into something as small as p: what is left of the probability. A gate of a state is wider."""
+    size = _size(squashed)
+    nodes = [node for node, _ in zip(graph.downstream(squashed), range(12), strict=False)]
+    rest = [graph.nodes[u] for node in nodes if node["op"] in ("rsub", "sub") for u in graph.users.get(node["i"], ())]
+    return any(node["op"] in ("mul", "cumprod") and _size(node) == size for node in rest)
+
+
+def _size(node: Node) -> int:
+    count = 1
+    for length in node.get("shape", ()):
+        count *= length
+    return count
 
 
 def _squashed(graph: Flow, node: Node) -> bool:

@@ -62,11 +62,14 @@ def act_depth_train_eval_mismatch(case: Case, *, least: int = 3, rise: float = 0
 
 
 def _depths(case: Case, result: dict, least: int) -> dict[str, list[int]]:
-    """Parts of a recursion in depth: how often they run in training and in evaluation."""
+    """Parts of a recursion in depth: how often they run in training and in evaluation.
+
+    A loop as long as its input may go over time; not where an argument was changed and the same targets were scored.
+    """
     return {
         name: counts
         for name, counts in result["calls"].items()
-        if max(counts) >= least and min(counts) > 0 and not any(over_time(case, count) for count in counts)
+        if max(counts) >= least and min(counts) > 0 and (result["differs"] or not any(over_time(case, count) for count in counts))
     }
 
 

@@ -60,7 +60,7 @@ def act_halted_state_mutates(case: Case, *, least: int = 3) -> Iterator[Said]:
             continue
         looked = True
         made = _descendants(graph, heads)
-        if _gated(graph, made) or _for_the_batch(graph, made):
+        if _gated(graph, made) or _for_the_batch(graph, made) or _is_judged(graph, made):
             yield Clear("the halting decision acts on the state or on the output")
             return
         node = asked[0]
@@ -105,6 +105,11 @@ def _gated(graph: Flow, made: set[int]) -> bool:
             if any(i in made for i in given) and others:
                 return True
     return False
+
+
+def _is_judged(graph: Flow, made: set[int]) -> bool:
+    """Whether the score itself goes into a loss with targets: then it predicts something, and the comparison is its accuracy."""
+    return any("entropy" in graph.nodes[i]["op"] or graph.nodes[i]["op"].endswith("_loss") for i in made)
 
 
 def _for_the_batch(graph: Flow, made: set[int]) -> bool:

@@ -30,7 +30,7 @@ def act_recursion_noop(case: Case, *, still: float = 4e-4) -> Iterator[Said]:
     """
     looked, worst = False, None
     for graph in flows(case):
-        found = uses(graph)
+        found = {name: nodes for name, nodes in uses(graph).items() if _in_one_forward(case, name)}
         # A part that was not compared with itself (other shapes) counts as one that moves.
         moved = {name: [node.get("moved", 1.0) for node in nodes[1:]] for name, nodes in found.items()}
         if not moved:
@@ -58,3 +58,10 @@ def act_recursion_noop(case: Case, *, still: float = 4e-4) -> Iterator[Said]:
         onset_step=0,
         fix=Fix("Hand the new state on to the next step, and open the gate (bias, scale) that multiplies its update."),
     )
+
+
+def _in_one_forward(case: Case, parameter: str) -> bool:
+    """Whether the parameter's module ran again within one forward of the model; three forwards of it are no recursion."""
+    forwards = [e["repeats"] for e in case.events("forward", grad=True) if "repeats" in e]
+    module = parameter.rpartition(".")[0]
+    return not forwards or any(module == name or module.endswith(f".{name}") for repeats in forwards for name in repeats)

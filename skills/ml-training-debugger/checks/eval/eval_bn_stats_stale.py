@@ -28,13 +28,16 @@ def _probe(evaluated: float) -> dict:
     explains={"eval-overfit", "train-eval-gap"},
     sources={
         "worse": "TheDeepChecker, mode switch: a loss that differs by half; twice the loss, because one small batch is noise",
+        "grave": "our calibration: at five times the loss no evaluation says anything about the model",
         "absolute": "our calibration: between two losses near zero no ratio counts",
         "settled": "our calibration: three time constants of the usual momentum 0.1 are 30 updates; twice that",
     },
     fires=Example(probes=[_probe(2.9)]),
     quiet=Example(probes=[_probe(0.36)]),
 )
-def eval_bn_stats_stale(case: Case, *, worse: float = 2.0, absolute: float = 0.2, settled: int = 60) -> Iterator[Said]:
+def eval_bn_stats_stale(
+    case: Case, *, worse: float = 2.0, grave: float = 5.0, absolute: float = 0.2, settled: int = 60
+) -> Iterator[Said]:
     """The running statistics of batch normalisation are stale: evaluation mode is far worse on the very batches of training.
 
     On a copy, the statistics were taken anew from one training batch, and the loss in evaluation mode fell to that in training.
@@ -58,6 +61,7 @@ def eval_bn_stats_stale(case: Case, *, worse: float = 2.0, absolute: float = 0.2
         title=f"running statistics of batch normalisation are stale: one batch has a loss of {number(trained)} in training mode, "
         f"{number(evaluated)} in evaluation mode, and {number(anew)} there with statistics taken anew",
         proof=Proof.EXPERIMENT,
+        severity=Severity.ERROR if evaluated > grave * abs(trained) else None,
         evidence=(
             Evidence("loss: training mode, evaluation mode, the same with statistics of the batch", [trained, evaluated, anew],
                      "about equal", f"probe, step {looked[-1]['step']}"),
@@ -65,7 +69,7 @@ def eval_bn_stats_stale(case: Case, *, worse: float = 2.0, absolute: float = 0.2
             Evidence("updates of the statistics", result.get("updated")),
         ),
         location=Location.of(site),
-        onset_step=int(stale[0]["step"]),
+        onset_step=0,
         fix=Fix("Use a momentum near 0.1 and batches of 16 or more, or GroupNorm; or take statistics anew before evaluating."),
     )  # fmt: skip
 

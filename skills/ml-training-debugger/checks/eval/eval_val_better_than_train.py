@@ -62,7 +62,8 @@ def eval_val_better_than_train(case: Case, *, share: float = 0.1, grave: float =
     last = pairs[-3:]
     ratio = median(held / level if level > 0 else 1.0 for _, held, level in last)
     if not all(held < (1 - share) * level for _, held, level in last):
-        yield Clear(f"the validation loss is {number(last[-1][1])} where training batches are at {number(last[-1][2])}")
+        above = max(held / level if level > 0 else 1.0 for _, held, level in last)
+        yield Clear(f"of the last three evaluations one had {number(above)} times the loss of the training batches before it")
         return
     gaps = [p["result"] for p in case.probe("mode_gap")]
     by_mode = gaps[-1]["eval"] / gaps[-1]["train"] if gaps and gaps[-1]["train"] > 0 else 1.0

@@ -68,8 +68,8 @@ def eval_val_too_small(case: Case, *, normal: float = 1.96, most: int = 200) -> 
         return
     site = found[-1][0].get("site")
     yield Finding(
-        title=f"the validation set is too small to choose by: at {where(site)} {rows} samples know an accuracy to ±{reach:.0%}, and "
-        f"the last weights kept differ by {chosen[-1] - chosen[0]:.1%}",
+        title=f"the validation set is too small to choose by: at {where(site)} {rows} samples know an accuracy to ±{reach:.0%}, "
+        f"and the last weights kept differ by {chosen[-1] - chosen[0]:.1%}",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence("accuracies at which weights were kept, the best ones", [number(c) for c in chosen], "", "events.jsonl"),
