@@ -68,6 +68,7 @@ def sitting(
     ]
     optimizers = [{"label": f"optimizer#{i}", "cls": cls, "groups": [groups or {"lr": 0.01}]} for i, cls in enumerate(classes)]
     return Case.of(
+        info={"origin": "live"},
         events=[event | {"step": before} for event in events],
         metrics=rows,
         model={"roots": [{"cls": "Net", "parameters": []}], "optimizers": optimizers},
