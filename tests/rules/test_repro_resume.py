@@ -33,6 +33,7 @@ def sitting(
     losses: Any = lambda step, since: 1.0 + 0.01 * (step % 7),
     arrived: dict[str, Any] | None = None,
     schedules: bool = True,
+    made: tuple[float, float] = (0.01, 0.01),
     saved: bool = False,
 ) -> Case:
     """`before` steps, a file that is read, what is restored from it in this order, and forty steps with a new optimizer."""
@@ -60,6 +61,7 @@ def sitting(
             row = {"kind": "scheduler", "object": "scheduler#1", "cls": "StepLR", "optimizer": "optimizer#1", "site": SITE}
         events.append(row | {"n": number, "tensors": 6, "unexpected": 0})
         number += 1
+    events += [{"kind": "optimizer", "object": f"optimizer#{i}", "groups": [{"lr": lr}], "n": i} for i, lr in enumerate(made)]
     end = {"kind": "checkpoint", "name": "arrived", "n": number, "of": 2, "optimizer": "optimizer#1", "tensors": 6}
     events.append(end | {"fitting": 6, "equal": 6, "elsewhere": 0} | (arrived or {}))
     rows = [
@@ -132,12 +134,14 @@ def test_a_schedule_built_over_the_loaded_rate():
         {"holds": {"": "weights"}, "source": "model.load_state_dict(torch.load(path))\n"},
         {"holds": {"model": "weights", "epoch": "integer"}, "source": 'print(state["epoch"])\nlog.info(f"{state[\'epoch\']}")\n'},
         {"holds": FULL, "classes": ("Adam", "SGD")},
+        {"holds": {"model": "weights", "step": "integer"}, "made": (0.01, 0.001), "schedules": False},
         {"holds": FULL, "classes": ("SGD", "SGD"), "groups": {"lr": 0.1, "momentum": 0}},
     ],
     ids=[
         "fine-tuning from bare weights",
         "a counter that is only shown",
         "another optimizer: another phase",
+        "another rate",
         "one without memory",
     ],
 )
