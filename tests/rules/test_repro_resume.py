@@ -170,7 +170,11 @@ class TestWeightsThatDidNotArrive:
         assert fired(sitting(FULL, ("load_optimizer", "load_scheduler"), arrived=NOWHERE, losses=jumping)) == [WEIGHTS, JUMP]
 
     def test_loaded_and_initialised_again(self):
-        assert fired(sitting({"": "weights"}, arrived=NOWHERE, source="")) == [WEIGHTS]
+        learnt = lambda step, since: 2.0 * 0.95 ** (since if since >= 0 else step)  # noqa: E731
+        assert WEIGHTS in fired(sitting({"": "weights"}, arrived=NOWHERE, source="", losses=learnt))
+
+    def test_loaded_and_pruned_or_averaged(self):
+        assert fired(sitting({"": "weights"}, arrived=NOWHERE, source="", losses=lambda step, since: 2.0 * 0.95**step)) == []
 
     def test_a_teacher_has_them(self):
         assert fired(sitting({"": "weights"}, arrived={"equal": 0, "elsewhere": 6}, source="")) == []

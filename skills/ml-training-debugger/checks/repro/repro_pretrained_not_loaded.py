@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.resume import Resume, beginnings
@@ -58,11 +59,22 @@ def repro_pretrained_not_loaded(case: Case, *, fitting: float = 0.5, equal: floa
         if place < max(2, fitting * int(one.arrived.get("tensors") or 0)) or there > equal * place:
             continue
         loads = [row for row in one.taken.get("load_state_dict", ()) if row.get("tensors")]
-        if any(_fits(row) for row in loads) and one.arrived.get("elsewhere"):
+        # Averaged, pruned or perturbed weights differ from the file as well: loaded ones are lost only where the loss says so.
+        if any(_fits(row) for row in loads) and (one.arrived.get("elsewhere") or not _back_at_the_start(one)):
             continue
         yield _finding(one, place, there, any(map(_fits, loads)))
         return
     yield Clear(f"{len(found)} files with weights were read before training, and what fits the model is in it")
+
+
+def _back_at_the_start(one: Resume, near: float = 0.7) -> bool:
+    """Whether the loss begins where the training that wrote the file had begun, although that had learnt."""
+    before = [float(row["loss"]) for row in one.before if row.get("loss") is not None]
+    after = [float(row["loss"]) for row in one.after[:3] if row.get("loss") is not None]
+    if len(before) < 10 or not after:
+        return False
+    start, end = median(before[:3]), median(before[-5:])
+    return end < near * start and median(after) >= near * start
 
 
 def _fits(load: dict) -> bool:
