@@ -32,6 +32,14 @@ def test_the_type_of_an_optimizers_state(case, status):
     assert run_rule(RULES["num-half-optimizer-state"], case).status == status
 
 
+def test_a_step_in_float16_that_makes_weights_non_finite():
+    case = moments("float16", unchanged_moments=0.0, grad_norm_at_step=0.1)
+    onset = {"kind": "onset", "phase": "forward", "step": 3, "n": 1, "nonfinite_weights": ["body.weight"]}
+    broken = Case.of(model=case.model, metrics=case.metrics, events=[onset])
+    finding = run_rule(RULES["num-half-optimizer-state"], broken).findings[0]
+    assert finding.severity is not None and finding.severity.value == "error" and finding.onset_step == 2
+
+
 def losses(half: float | None, wide: float | None) -> Case:
     call = {"kind": "loss_call", "fn": "cross_entropy", "grad": True, "value": half}
     return Case.of(events=[call | {"step": s, "n": s} | ({"value_float32": wide} if wide else {}) for s in range(6)])
