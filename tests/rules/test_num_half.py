@@ -59,9 +59,12 @@ def test_a_loss_in_half_precision(case, status):
     assert run_rule(RULES["num-loss-in-half"], case).status == status
 
 
-def seeded(*libraries: str, source: str = "import torch\nmodel = Net()\n", steps: int = 30, restored: bool = False) -> Case:
+def seeded(
+    *libraries: str, source: str = "import torch\nmodel = Net()\n", steps: int = 30, restored: bool | None = False
+) -> Case:
     events = [{"kind": "seed", "library": name, "seed": 0, "n": n, "step": 0} for n, name in enumerate(libraries)]
-    events += [{"kind": "checkpoint", "name": "load_rng", "n": 50, "step": 0}] * restored
+    events += [{"kind": "checkpoint", "name": "load", "n": 49, "step": 0, "holds": {"cpu": "rng"}}] * (restored is True)
+    events += [{"kind": "checkpoint", "name": "load_rng", "n": 50, "step": 0}] * (restored is not False)
     return Case.of(
         info={"origin": "live", "integrity": {"steps_seen": steps}},
         events=events,
@@ -79,9 +82,15 @@ SHUFFLES = "import random\nimport torch\nmodel = Net()\nrandom.shuffle(rows)\n"
     [
         (seeded(), None),
         (seeded("numpy", "random"), None),
+        (seeded(restored=None), None),
         (seeded("torch", source=SHUFFLES), "info"),
     ],
-    ids=["nothing", "all but torch", "torch alone, though the script shuffles by random"],
+    ids=[
+        "nothing",
+        "all but torch",
+        "a library that sets its random states aside",
+        "torch alone, though the script shuffles by random",
+    ],
 )
 def test_what_is_not_seeded(case, severity):
     outcome = run_rule(RULES["repro-seed-missing"], case)
