@@ -39,7 +39,7 @@ def repro_seed_missing(case: Case, *, least: int = 10) -> Iterator[Said]:
         yield Skip(f"fewer than {least} optimizer steps of a model were made", "")
         return
     seeded = {str(event.get("library")) for event in case.events("seed")}
-    if "torch" in seeded or case.events("checkpoint", name="load_rng") or case.calls.get("load_rng"):
+    if "torch" in seeded or _default_generator(case) or _restored(case):
         partial = _unseeded(case, seeded)
         if partial is None:
             yield Clear(f"seeded: {', '.join(sorted(seeded)) or 'by the random states of a checkpoint'}")
@@ -65,6 +65,17 @@ def repro_seed_missing(case: Case, *, least: int = 10) -> Iterator[Said]:
             "Call torch.manual_seed(0) before the model and the data loaders are built, and seed numpy and random beside it."
         ),
     )
+
+
+def _restored(case: Case) -> bool:
+    """Whether random states were put back from a file; libraries put back what they themselves have set aside."""
+    kept = any("rng" in (event.get("holds") or {}).values() for event in case.events("checkpoint", name="load"))
+    return kept and bool(case.events("checkpoint", name="load_rng"))
+
+
+def _default_generator(case: Case) -> bool:
+    """Whether the script seeds torch's generator as an object, which no hook sees."""
+    return first_call(case, "manual_seed", where=lambda node: "default_generator" in ast.unparse(node.func)) is not None
 
 
 DRAWS = {

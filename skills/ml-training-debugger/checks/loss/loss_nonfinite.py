@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cognate.case.curves import Curve, extent, loss_curves, shown
-from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Proof, Severity, Skip, rule
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Location, Proof, Severity, Skip, rule
+from cognate.rules.birth import birth
+from cognate.rules.training import where
 
 
 @rule(
@@ -56,10 +58,15 @@ def _finding(case: Case, curve: Curve) -> Finding:
     ]
     if before is not None:
         evidence.append(Evidence("last finite value before", shown(before)))
+    born = birth(case)
+    if born is not None and born.site:
+        verb = "made by" if born.phase == "forward" else "the derivative of"
+        evidence.append(Evidence("first non-finite number", f"{verb} `{born.op}` at {where(born.site)}", "", f"step {born.step}"))
     return Finding(
         title,
         Proof.MEASUREMENT,
         tuple(evidence),
+        location=Location.of(born.site, born.module) if born is not None else None,
         onset_step=curve.onset(first),
         severity=None if values[-1] is None else Severity.WARNING,
     )

@@ -1,7 +1,9 @@
 """An adaptive optimizer keeps its second moments in half precision."""
 
+import math
 from collections.abc import Iterator
 from statistics import median
+from typing import Any
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 
@@ -46,6 +48,10 @@ def num_half_optimizer_state(case: Case, *, still: float = 0.5, zero: float = 0.
     if not wrong:
         yield Clear("no optimizer keeps squared gradients in half precision")
         return
+    broke = _step_that_broke(case, wrong[0])
+    if broke is not None:
+        yield broke
+        return
     label = wrong[0].get("label")
     rows = [r for r in case.metrics if r.get("optimizer") == label and r.get("unchanged_moments") is not None and r.get("lr")]
     stood = [float(r["unchanged_moments"]) for r in rows]
@@ -82,3 +88,32 @@ def num_half_optimizer_state(case: Case, *, still: float = 0.5, zero: float = 0.
 def _half(optimizer: object) -> bool:
     kinds = optimizer.get("state_dtypes", {}).get("exp_avg_sq", {})  # type: ignore[attr-defined]
     return any(kind in ("bfloat16", "float16") for kind in kinds)
+
+
+def _step_that_broke(case: Case, optimizer: Any) -> Finding | None:
+    """Weights that one step made non-finite from finite gradients: in float16 small squares and epsilon are both zero."""
+    onset = next(iter(case.events("onset")), None)
+    if onset is None or not onset.get("nonfinite_weights") or "float16" not in optimizer["state_dtypes"]["exp_avg_sq"]:
+        return None
+    last = next((row for row in case.metrics if int(row.get("step", -1)) == int(onset["step"]) - 1), None)
+    norm = last.get("grad_norm_at_step") if last is not None else None
+    if norm is None or not math.isfinite(norm):
+        return None
+    return Finding(
+        title=f"a step of {optimizer.get('cls')} with its state in float16 makes the weights non-finite at step {onset['step']}, "
+        f"from finite gradients of norm {norm:.3g}",
+        proof=Proof.MEASUREMENT,
+        severity=Severity.ERROR,
+        evidence=(
+            Evidence(
+                "tensors that are not finite after the step", ", ".join(onset["nonfinite_weights"][:4]), "none", "events.jsonl"
+            ),
+            Evidence("gradient norm before it", norm, "", "metrics.jsonl"),
+            Evidence("in float16, 1e-8 and squares below 6e-8", "0", "float32 state"),
+        ),
+        location=Location.of(optimizer.get("site")),
+        onset_step=int(onset["step"]) - 1,
+        fix=Fix(
+            "Keep the parameters in float32 and run the forward under torch.autocast: the optimizer's state follows their type."
+        ),
+    )

@@ -58,7 +58,8 @@ def repro_ckpt_missing_optimizer(case: Case) -> Iterator[Said]:
         if any(row.get("entries", 1) for row in loaded):
             continue
         before = predecessor(case, one)
-        if before and before.get("cls") != optimizer.get("cls"):  # another phase of training, with another optimizer
+        # Another optimizer, or the same one with other settings, is another phase of training, meant to start anew.
+        if before and (before.get("cls") != optimizer.get("cls") or _settings(case, before) != _settings(case, optimizer)):
             continue
         yield _finding(one, optimizer, bool(loaded))
         return
@@ -90,6 +91,13 @@ def _finding(one: Resume, optimizer: dict, empty: bool) -> Finding:
             ("optimizer.load_state_dict(checkpoint['optimizer']) after the model's weights are loaded and on their device",),
         ),
     )
+
+
+def _settings(case: Case, optimizer: dict) -> list[dict]:
+    """The numbers that an optimizer was made with, by group: a schedule has changed the rate since."""
+    made = next(iter(case.events("optimizer", object=optimizer.get("label"))), {})
+    kept = ("lr", "momentum", "weight_decay", "alpha")
+    return [{key: group[key] for key in kept if key in group} for group in made.get("groups", ())]
 
 
 def _ratios(rows: list[dict]) -> list[float]:

@@ -23,6 +23,7 @@ def _events(unexpected: int) -> list[dict]:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"events.checkpoint"},
+    explains={"repro-pretrained-not-loaded", "repro-resume-loss-jump", "loss-not-decreasing"},
     sources={"share": "our calibration: a new head leaves two or so keys over; half of them is a prefix that does not fit"},
     fires=Example(events=_events(8)),
     quiet=Example(events=_events(2)),
