@@ -29,7 +29,7 @@ def _parts(pad: int) -> dict:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"events.loss_call"},
-    explains={"eval-overfit"},
+    explains={"eval-overfit", "loss-ignore-index-mismatch"},
     sources={
         "marked": "our calibration: a template's own end-of-turn token closes all rows but the cut ones; the last tokens of free "
         "answers vary",

@@ -16,7 +16,7 @@ def _events(crossing: bool) -> list[dict]:
 def _given_labels(case: Case, call: dict) -> bool:
     """Whether what the targets were laid over has ignored places: labels that the model was given, whose rows end in -100."""
     index = call["target"]["crossing"].get("input", 0)
-    inputs = next((e.get("inputs", []) for e in case.events("forward", grad=True)), [])
+    inputs: list[dict] = next((e.get("inputs", []) for e in case.events("forward", grad=True)), [])
     return index < len(inputs) and (inputs[index].get("min") or 0) < 0
 
 

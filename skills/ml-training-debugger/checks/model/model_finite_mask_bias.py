@@ -30,7 +30,7 @@ def _trace(value: float, left: float) -> list[dict]:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"trace"},
-    explains={"model-future-leak", "model-padding-attended", "eval-teacher-forcing-gap"},
+    explains={"model-future-leak", "model-padding-attended", "eval-teacher-forcing-gap", "data-packing-leak"},
     sources={
         "left": "our calibration: -1e4 and below leave exactly 0 beside usual scores, -10 leaves 1e-3; 1e-4 lies between",
         "heavy": "our calibration: one hundredth of a row's weight at masked places is enough to read them",
