@@ -39,7 +39,6 @@ def _trace(gated: bool) -> list[dict]:
     severity=Severity.WARNING,
     kind=Kind.CAUSE,
     needs={"trace"},
-    explains={"act-halting-head-no-grad", "grad-none-or-zero-param"},
     sources={"least": "our calibration: a condition that is asked three times in a forward belongs to a loop"},
     fires=Example(trace=_trace(False)),
     quiet=Example(trace=_trace(True)),

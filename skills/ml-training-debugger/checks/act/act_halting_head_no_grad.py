@@ -33,6 +33,7 @@ def _parts(grad: str) -> dict:
         "grad-none-or-zero-param",
         "act-halt-saturate-max",
         "act-halt-collapse-min",
+        "act-halted-state-mutates",
         "act-steps-constant",
         "grad-graph-broken",
     },
