@@ -26,8 +26,8 @@ def anonymous(text: str) -> str:
     """`text` without the names of the user, the home folder and the machine."""
     from cognate.observe.environment.redact import redact
 
-    home = os.path.expanduser("~")
-    if home not in ("/", "~"):
+    home = str(Path.home())
+    if home != "/":
         text = text.replace(home, "~")
     for name, shown in ((os.environ.get("USER") or os.environ.get("LOGNAME") or "", "<user>"), (platform.node(), "<host>")):
         # A short or common word, such as root, would be replaced where it means something else.
@@ -72,7 +72,7 @@ def _text(environment: Any, diagnosis: Diagnosis) -> str:
 
 def _cause(number: int, item: Any) -> str:
     lines = [f"{number}. **{item.title}** ({item.rule} {item.name}, {item.severity})"]
-    lines += [f"   - {fact.what}: {fact.value}" + (f" ({fact.source})" if fact.source else "") for fact in item.evidence]
+    lines += [f"   - {fact.what}: {fact.value}" + (f" ({fact.from_})" if fact.from_ else "") for fact in item.evidence]
     if item.fix is not None:
         lines.append(f"   - fix: {item.fix.summary}")
     return "\n".join(lines)

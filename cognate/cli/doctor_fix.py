@@ -27,8 +27,8 @@ PIP_SECONDS = 600
 
 def state() -> Path:
     """Where what was done is remembered: outside of every project."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(base, "cognate", "fixes")
+    base = os.environ.get("XDG_STATE_HOME")
+    return Path(base or Path.home() / ".local" / "state", "cognate", "fixes")
 
 
 def repair(case: Case, request: Request, python: str | None, apply: bool) -> int:
@@ -36,7 +36,9 @@ def repair(case: Case, request: Request, python: str | None, apply: bool) -> int
     diagnosis, _ = judge(case)
     causes = [item for item in diagnosis.root_causes if item.fix is not None]
     if not causes:
-        print("Nothing to fix." if not diagnosis.root_causes else "No command can be computed for what was found; see the report.")
+        print(
+            "Nothing to fix." if not diagnosis.root_causes else "No command can be computed for what was found; see the report."
+        )
         return 1 if diagnosis.root_causes else 0
     done: list[dict[str, Any]] = []
     changed = request

@@ -165,7 +165,8 @@ def test_missing_link_behind_a_handler(lab: Any, faulty: bool) -> None:
         lab.install("xxhash", "3.5")
     lab.write(
         "train.py",
-        "try:\n    from datasets import load_dataset\nexcept ImportError:\n    print('datasets is not installed')\n    load_dataset = None",
+        "try:\n    from datasets import load_dataset\nexcept ImportError:\n    print('datasets is not installed')\n   "
+        " load_dataset = None",
     )
     lab.expect("env-broken-transitive", faulty, "datasets 4.0.0 is installed", "xxhash")
 

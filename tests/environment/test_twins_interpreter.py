@@ -49,7 +49,7 @@ def test_shell_script(lab: Any, faulty: bool) -> None:
         f'#!/bin/bash\nset -e\ncd "$(dirname "$0")"\nsource .venv/bin/activate\nexport X=1\n{program} train.py --lr 1e-3\n',
     )
     lab.write("train.py", "from datasets import load_dataset")
-    lab.expect("env-wrong-interpreter", faulty, "is installed for", **({"words": ["bash", "run.sh"]}))
+    lab.expect("env-wrong-interpreter", faulty, "is installed for", words=["bash", "run.sh"])
 
 
 @both
@@ -60,7 +60,7 @@ def test_dangling(lab: Any, faulty: bool) -> None:
     if faulty:
         python.unlink()
         python.symlink_to("/opt/gone/bin/python3.9")
-    lab.expect("env-interpreter-broken", faulty, "does not exist", **({"words": [str(python), "train.py"]}))
+    lab.expect("env-interpreter-broken", faulty, "does not exist", words=[str(python), "train.py"])
 
 
 @both
@@ -91,7 +91,7 @@ def test_isolated(lab: Any, faulty: bool) -> None:
     """-I leaves out the script's folder."""
     lab.write("helpers.py", "X = 1")
     lab.write("train.py", "import helpers")
-    lab.expect("env-path-switched-off", faulty, "-I", **({"words": [lab.python, *(["-I"] if faulty else ["-u"]), "train.py"]}))
+    lab.expect("env-path-switched-off", faulty, "-I", words=[lab.python, *(["-I"] if faulty else ["-u"]), "train.py"])
 
 
 @both
@@ -139,7 +139,7 @@ def test_carriage_return(lab: Any, faulty: bool) -> None:
     """The first line ends in a carriage return."""
     end = b"\r\n" if faulty else b"\n"
     (lab.work / "train.py").write_bytes(b"#!" + lab.python.encode() + end + b"import json" + end)
-    lab.expect("env-shebang-broken", faulty, "carriage return", **({"words": ["./train.py"]}))
+    lab.expect("env-shebang-broken", faulty, "carriage return", words=["./train.py"])
 
 
 @both
@@ -147,7 +147,7 @@ def test_shebang(lab: Any, faulty: bool) -> None:
     """The first line names an interpreter that is gone."""
     python = "/opt/py39/bin/python" if faulty else lab.python
     (lab.work / "train.py").write_text(f"#!{python}\nimport json\n")
-    lab.expect("env-shebang-broken", faulty, "does not exist", **({"words": ["./train.py"]}))
+    lab.expect("env-shebang-broken", faulty, "does not exist", words=["./train.py"])
 
 
 @both

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +29,7 @@ def test_shadowed_by_itself(lab: Any, faulty: bool) -> None:
     lab.install("tokenizers", "0.21.0", {"tokenizers/__init__.py": "class Tokenizer: ..."})
     name = "tokenizers.py" if faulty else "train_tokenizers.py"
     lab.write(name, "from tokenizers import Tokenizer")
-    lab.expect("env-shadowed-module", faulty, "./tokenizers.py", **({"script": name}))
+    lab.expect("env-shadowed-module", faulty, "./tokenizers.py", script=name)
 
 
 @both
@@ -44,7 +42,7 @@ def test_shadow_in_tests(lab: Any, faulty: bool) -> None:
         "env-shadowed-module",
         faulty,
         "./tests/yaml.py",
-        **({"words": [lab.python, "-m", "pytest", "tests/test_config.py::test_it"]}),
+        words=[lab.python, "-m", "pytest", "tests/test_config.py::test_it"],
     )
 
 
@@ -58,7 +56,7 @@ def test_shadow_beside_a_notebook(lab: Any, faulty: bool) -> None:
     ]
     lab.write("notebooks/explore.ipynb", json.dumps({"cells": cells, "metadata": {}}))
     lab.write("notebooks/evaluate.py" if faulty else "evaluate.py", "def accuracy(): ...")
-    lab.expect("env-shadowed-module", faulty, "./notebooks/evaluate.py", **({"script": "notebooks/explore.ipynb"}))
+    lab.expect("env-shadowed-module", faulty, "./notebooks/evaluate.py", script="notebooks/explore.ipynb")
 
 
 @both

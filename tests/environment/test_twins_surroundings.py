@@ -52,7 +52,8 @@ def test_offline_switched_on_by_the_script_itself(lab: Any) -> None:
     lab.install("transformers", "4.50.0", {"transformers/__init__.py": "class AutoModel: ..."})
     lab.write(
         "train.py",
-        "import os\nos.environ['TRANSFORMERS_OFFLINE'] = '1'\nfrom transformers import AutoModel\nAutoModel.from_pretrained('org/m')",
+        "import os\nos.environ['TRANSFORMERS_OFFLINE'] = '1'\nfrom transformers import "
+        "AutoModel\nAutoModel.from_pretrained('org/m')",
     )
     lab.environ["HOME"] = str(lab.root)
     lab.expect("env-offline-uncached", True, "TRANSFORMERS_OFFLINE")

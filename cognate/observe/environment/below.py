@@ -71,14 +71,13 @@ class Below:
 
     def _package(self, folder: str, parts: list[str], names: Iterable[str], strict: bool = False) -> list[dict[str, Any]]:
         """Load `parts[0]` from `folder`, then the submodules, then those among `names`."""
-        files, dotted = [], parts[0]
-        listing = self._finder.listing(folder)
-        if "__init__.py" in listing:
+        files, dotted, opaque = [], parts[0], False
+        if "__init__.py" in self._finder.listing(folder):
             files.append((os.path.join(folder, "__init__.py"), dotted))
         for part in parts[1:]:
             found = self._finder.in_folder(part, Entry(folder, "package", ""))
             if found is None:
-                break
+                return []
             dotted += f".{part}"
             trouble = self._loadable(found)
             if trouble:
@@ -88,12 +87,15 @@ class Below:
                 files.append((os.path.join(folder, "__init__.py"), dotted))
             elif found.kind == "module":
                 files.append((found.file, dotted.rpartition(".")[0]))
+            opaque = found.kind not in ("package", "module")
+            if found.kind not in ("package", "namespace"):
                 break
+            folder = found.file
         for file, package in files:
             chain = self._file(file, package)
             if chain:
                 return chain
-        return self._names(files[-1][0], names, dotted, strict) if files and len(dotted.split(".")) == len(parts) else []
+        return self._names(files[-1][0], names, dotted, strict) if files and not opaque else []
 
     def _names(self, file: str, names: Iterable[str], module: str, strict: bool = False) -> list[dict[str, Any]]:
         """What is asked of a module and not defined there; `strict` parses it although it seems to hold the name."""

@@ -38,10 +38,12 @@ HUB_USERS = frozenset(
 )
 # Variable -> modules that write below it.
 FOLDERS = {
-    "HF_HOME": HUB_USERS, "HF_HUB_CACHE": HUB_USERS, "HUGGINGFACE_HUB_CACHE": HUB_USERS, "HF_DATASETS_CACHE": frozenset({"datasets"}),
+    "HF_HOME": HUB_USERS, "HF_HUB_CACHE": HUB_USERS, "HUGGINGFACE_HUB_CACHE": HUB_USERS,
+    "HF_DATASETS_CACHE": frozenset({"datasets"}),
     "TRANSFORMERS_CACHE": frozenset({"transformers"}), "TORCH_HOME": frozenset({"torch", "torchvision", "torchaudio"}),
     "XDG_CACHE_HOME": HUB_USERS | {"torch", "torchvision", "matplotlib"}, "TRITON_CACHE_DIR": frozenset({"torch", "triton"}),
-    "TORCHINDUCTOR_CACHE_DIR": frozenset({"torch"}), "TORCH_EXTENSIONS_DIR": frozenset({"torch"}), "WANDB_DIR": frozenset({"wandb"}),
+    "TORCHINDUCTOR_CACHE_DIR": frozenset({"torch"}), "TORCH_EXTENSIONS_DIR": frozenset({"torch"}),
+    "WANDB_DIR": frozenset({"wandb"}),
     "MPLCONFIGDIR": frozenset({"matplotlib"}), "NUMBA_CACHE_DIR": frozenset({"numba"}), "TMPDIR": frozenset(),
 }  # fmt: skip
 
@@ -80,8 +82,15 @@ class Caches:
                 continue
             default = self._default_home()
             other = next((str(folder) for folder in self._places_of(default) if self._holds(folder, use)), "")
-            yield {"kind": "offline-uncached", **use, "variable": variable or "local_files_only=True", "looked": str(self._places(home)[0]),
-                   "elsewhere": other, "decided": self._decider(), "set_at": self._own.get(variable or "", {}).get("line")}  # fmt: skip
+            yield {
+                "kind": "offline-uncached",
+                **use,
+                "variable": variable or "local_files_only=True",
+                "looked": str(self._places(home)[0]),
+                "elsewhere": other,
+                "decided": self._decider(),
+                "set_at": self._own.get(variable or "", {}).get("line"),
+            }
 
     def _is_local(self, name: str) -> bool:
         return name.startswith((".", "/", "~")) or (self._cwd / name).exists()
@@ -132,13 +141,27 @@ class Caches:
             if variable == "TMPDIR" and problem is None and not folder.is_dir():
                 problem = ("missing", "it does not exist, and Python falls back to another folder")
             if problem:
-                yield {"kind": "cache-unusable", "variable": variable, "value": value, "problem": problem[0], "text": problem[1],
-                       "users": sorted(users & self._modules), "set_at": self._own.get(variable, {}).get("line")}  # fmt: skip
+                yield {
+                    "kind": "cache-unusable",
+                    "variable": variable,
+                    "value": value,
+                    "problem": problem[0],
+                    "text": problem[1],
+                    "users": sorted(users & self._modules),
+                    "set_at": self._own.get(variable, {}).get("line"),
+                }
         if self._modules & HUB_USERS and not any(self._environ.get(name) for name in ("HF_HOME", "XDG_CACHE_HOME")):
             problem = unusable(self._default_home())
             if problem:
-                yield {"kind": "cache-unusable", "variable": "HOME", "value": self._environ.get("HOME", ""), "problem": problem[0],
-                       "text": f"{self._default_home()}: {problem[1]}", "users": sorted(HUB_USERS & self._modules), "set_at": None}  # fmt: skip
+                yield {
+                    "kind": "cache-unusable",
+                    "variable": "HOME",
+                    "value": self._environ.get("HOME", ""),
+                    "problem": problem[0],
+                    "text": f"{self._default_home()}: {problem[1]}",
+                    "users": sorted(HUB_USERS & self._modules),
+                    "set_at": None,
+                }
 
 
 def unusable(folder: Path) -> tuple[str, str] | None:

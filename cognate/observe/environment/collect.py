@@ -64,7 +64,7 @@ def stops(file: Path) -> dict[str, Any] | None:
         if isinstance(node, ast.Raise):
             leaves = "SystemExit" in ast.unparse(node)
             return {"line": node.lineno, "does": "exit" if leaves else "raise", "text": ast.unparse(node)[:120]}
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            if dotted(node.value.func) in ("sys.exit", "exit", "quit", "os._exit"):
-                return {"line": node.lineno, "does": "exit", "text": ast.unparse(node)[:120]}
+        call = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(call, ast.Call) and dotted(call.func) in ("sys.exit", "exit", "quit", "os._exit"):
+            return {"line": node.lineno, "does": "exit", "text": ast.unparse(node)[:120]}
     return None

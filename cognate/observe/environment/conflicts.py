@@ -64,8 +64,12 @@ class Conflicts:
     def _of(self, item: Installed, kind: Any, **facts: Any) -> DistributionTrouble:
         imports = [module for module, used in self._used.items() if used == item]
         row: DistributionTrouble = {
-            "kind": kind, "name": item.title, "version": item.version, "location": str(item.folder), "imports": imports,
-        }  # fmt: skip
+            "kind": kind,
+            "name": item.title,
+            "version": item.version,
+            "location": str(item.folder),
+            "imports": imports,
+        }
         return row | facts  # type: ignore[return-value]
 
     def reach(self) -> Iterator[Installed]:
@@ -124,8 +128,14 @@ class Conflicts:
     def _of_project(self) -> Iterator[DistributionTrouble]:
         wanted, lines = self._declared()
         if wanted and not satisfies(self._python, wanted):
-            yield {"kind": "project-python", "name": self._project.name, "location": str(self._project / "pyproject.toml"),
-                   "requires": "Python", "specifier": wanted, "found": self._python}  # fmt: skip
+            yield {
+                "kind": "project-python",
+                "name": self._project.name,
+                "location": str(self._project / "pyproject.toml"),
+                "requires": "Python",
+                "specifier": wanted,
+                "found": self._python,
+            }
         used = {normal(item.name): item for item in self._used.values()}
         for need, file in lines:
             item = used.get(normal(need.name))

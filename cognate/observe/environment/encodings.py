@@ -129,8 +129,13 @@ class Encodings:
             codecs.lookup(encoding)
         except LookupError:
             if by.startswith("PYTHONIOENCODING"):
-                yield {"kind": "variable-malformed", "variable": "PYTHONIOENCODING", "value": encoding,
-                       "text": "it names no encoding, and Python refuses to start", "fatal": True}  # fmt: skip
+                yield {
+                    "kind": "variable-malformed",
+                    "variable": "PYTHONIOENCODING",
+                    "value": encoding,
+                    "text": "it names no encoding, and Python refuses to start",
+                    "fatal": True,
+                }
             return
         if errors != "strict" or any(b"reconfigure(" in _head(file) or b"TextIOWrapper" in _head(file) for file in self._files):
             return

@@ -41,8 +41,14 @@ def read(text: str) -> list[dict[str, Any]]:
                 for item in lines[number + 1 : number + 4]
                 if item and not item.startswith(("Traceback", "  File", "During", "The above"))
             ]
-            found.append({"type": raised["type"].rpartition(".")[2], "message": redact(" ".join([message, *more[:2]]).strip()[:1000]),
-                          **(frames[-1] if frames else {}), "frames": frames[-30:]})  # fmt: skip
+            found.append(
+                {
+                    "type": raised["type"].rpartition(".")[2],
+                    "message": redact(" ".join([message, *more[:2]]).strip()[:1000]),
+                    **(frames[-1] if frames else {}),
+                    "frames": frames[-30:],
+                }
+            )
             frames = []
         elif BARE.search(line) and not line.startswith("    "):
             found.append({"type": "", "message": redact(line.strip()[:1000]), "frames": []})

@@ -107,11 +107,22 @@ def in_project(module: str, folder: Path, root: Path, cwd: Path, path: set[str])
 
 # Modules that left the standard library: since which version, and what takes their place (PEP 594, PEP 632, What's New).
 REMOVED = {
-    "distutils": ((3, 12), "setuptools"), "imp": ((3, 12), "importlib"), "asyncore": ((3, 12), "asyncio"), "asynchat": ((3, 12), "asyncio"),
-    "smtpd": ((3, 12), "aiosmtpd"), "cgi": ((3, 13), "legacy-cgi"), "pipes": ((3, 13), "subprocess"), "crypt": ((3, 13), "hashlib"),
-    "telnetlib": ((3, 13), "telnetlib3"), "imghdr": ((3, 13), "filetype"), "sndhdr": ((3, 13), "filetype"), "audioop": ((3, 13), "audioop-lts"),
-    "uu": ((3, 13), "base64"), "xdrlib": ((3, 13), "struct"), "lib2to3": ((3, 13), "libcst"),
-}  # fmt: skip
+    "distutils": ((3, 12), "setuptools"),
+    "imp": ((3, 12), "importlib"),
+    "asyncore": ((3, 12), "asyncio"),
+    "asynchat": ((3, 12), "asyncio"),
+    "smtpd": ((3, 12), "aiosmtpd"),
+    "cgi": ((3, 13), "legacy-cgi"),
+    "pipes": ((3, 13), "subprocess"),
+    "crypt": ((3, 13), "hashlib"),
+    "telnetlib": ((3, 13), "telnetlib3"),
+    "imghdr": ((3, 13), "filetype"),
+    "sndhdr": ((3, 13), "filetype"),
+    "audioop": ((3, 13), "audioop-lts"),
+    "uu": ((3, 13), "base64"),
+    "xdrlib": ((3, 13), "struct"),
+    "lib2to3": ((3, 13), "libcst"),
+}
 # Distributions that offer the same thing under another import name: (missing module, installed distribution, its module).
 RENAMED = (
     ("lightning", "pytorch-lightning", "pytorch_lightning"), ("pytorch_lightning", "lightning", "lightning.pytorch"),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cognate.observe.environment.syspath import Entry
 
-
 # Paths to be taken for absent: the world as a fix would leave it.
 ABSENT: set[str] = set()
 

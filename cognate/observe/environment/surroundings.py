@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cognate.observe.environment.caches import TRUE
+from cognate.observe.environment.caches import HUB_USERS, TRUE
 from cognate.observe.environment.distributions import Distributions, Installed
 from cognate.observe.environment.encodings import expanded
 from cognate.observe.environment.interpreter import Interpreter
@@ -182,10 +182,14 @@ class Surroundings:
             yield {**self._row("gpu-hidden", "CUDA_VISIBLE_DEVICES", "it hides every GPU"), "use": asked[0]}
         elif cuda and (asked or tested) and self._too_old(cuda):
             yield {
-                "kind": "driver-old", "variable": "", "driver": self._machine.driver, "cuda": cuda,
-                "lowest": f"{LOWEST_DRIVER[int(cuda.partition('.')[0])]:.2f}", "version": torch.version if torch else "",
+                "kind": "driver-old",
+                "variable": "",
+                "driver": self._machine.driver,
+                "cuda": cuda,
+                "lowest": f"{LOWEST_DRIVER[int(cuda.partition('.')[0])]:.2f}",
+                "version": torch.version if torch else "",
                 **(asked or tested)[0],
-            }  # fmt: skip
+            }
         elif asked and torch and not self._machine.gpus and self._interpreter.platform == "linux":
             yield {"kind": "gpu-missing", "variable": "", **asked[0]}
 
@@ -283,14 +287,10 @@ class Surroundings:
             )
 
     def _packages_wanted(self) -> Iterator[dict[str, Any]]:
-        if (self._value("HF_HUB_ENABLE_HF_TRANSFER") or "").upper() in TRUE and self._distributions.named("hf_transfer") is None:
-            if self._modules & {"huggingface_hub", "transformers", "datasets", "diffusers"}:
-                yield self._row(
-                    "variable-wants-package",
-                    "HF_HUB_ENABLE_HF_TRANSFER",
-                    "downloads then need hf_transfer, which is not installed",
-                    package="hf_transfer",
-                )
+        wanted = (self._value("HF_HUB_ENABLE_HF_TRANSFER") or "").upper() in TRUE
+        if wanted and self._modules & HUB_USERS and self._distributions.named("hf_transfer") is None:
+            text = "downloads then need hf_transfer, which is not installed"
+            yield self._row("variable-wants-package", "HF_HUB_ENABLE_HF_TRANSFER", text, package="hf_transfer")
         seen: set[str] = set()
         for use in self._uses.needs:
             if use["module"] not in seen and self._distributions.named(use["module"]) is None and "transformers" in self._used:

@@ -15,8 +15,8 @@ from cognate.observe.environment.interpreter import Interpreter
 from cognate.observe.environment.resolve import Candidate, Finder, submodule, winner
 from cognate.observe.environment.syspath import Command, Entry, apply_edit, compute
 from cognate.observe.source import Import, PathEdit, module_file, scan
-from cognate.observe.source.names import bound_before
 from cognate.observe.source.closure import FILE_LIMIT, INSTALLED
+from cognate.observe.source.names import bound_before
 from cognate.observe.source.text import SUBSTITUTES
 
 
@@ -293,7 +293,8 @@ class Tracer:
             if at is None or not at.names:
                 return
             holder = next((place for place in self._running if place != entry), file)
-            names, file, at, by = at.names, holder, self._running[holder], at
+            names, by = at.names, at
+            file, at = holder, self._running[holder]
         else:
             names, by = item.names, item
         ready = bound_before(file, at.line if at is not None else 0)
@@ -305,8 +306,13 @@ class Tracer:
         ]
         if late:
             at_line = at.line if at is not None else 1
-            traced.cycle = {"name": late[0], "file": str(file), "line": at_line, "asked_at": f"{by.file}:{by.line}",
-                            "text": at.statement if at is not None else ""}  # fmt: skip
+            traced.cycle = {
+                "name": late[0],
+                "file": str(file),
+                "line": at_line,
+                "asked_at": f"{by.file}:{by.line}",
+                "text": at.statement if at is not None else "",
+            }
 
     @staticmethod
     def _dynamic(chain: list[Path]) -> bool:

@@ -164,17 +164,18 @@ class _Reader:
         self._found.opens.append(self._place(node, path=known, writes=writes))
 
     def _subscript(self, node: ast.Subscript, gated: bool, tried: bool) -> None:
-        if dotted(node.value) in ("os.environ", "environ") and isinstance(node.ctx, ast.Load) and not (gated or tried):
-            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-                self._found.reads.append(self._place(node, name=node.slice.value))
+        name = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        read = isinstance(node.ctx, ast.Load) and dotted(node.value) in ("os.environ", "environ")
+        if read and isinstance(name, str) and not (gated or tried):
+            self._found.reads.append(self._place(node, name=name))
 
     def _assign(self, node: ast.Assign) -> None:
         for target in node.targets:
             if isinstance(target, ast.Subscript) and dotted(target.value) in ("os.environ", "environ"):
                 self._set(target.slice, node.value, node)
-            if isinstance(target, ast.Name) and target.id.lower() == "device" and isinstance(node.value, ast.Constant):
-                if str(node.value.value).startswith("cuda"):
-                    self._found.cuda.append(self._place(node))
+            named = isinstance(target, ast.Name) and target.id.lower() == "device"
+            if named and isinstance(node.value, ast.Constant) and str(node.value.value).startswith("cuda"):
+                self._found.cuda.append(self._place(node))
 
     def _set(self, name: ast.expr, value: ast.expr | None, node: ast.AST, weak: bool = False) -> None:
         if isinstance(name, ast.Constant) and isinstance(name.value, str):

@@ -52,9 +52,7 @@ def _broken(version: str, operator: str, wanted: str) -> bool:
     if there is None:
         return False
     if operator == "~=":
-        prefix = tuple(
-            int(part) for part in re.findall(r"\d+", VERSION.match(wanted)["release"] if VERSION.match(wanted) else wanted)
-        )[:-1]  # type: ignore[index]
+        prefix = tuple(int(part) for part in re.findall(r"\d+", re.split(r"[a-z+]", wanted)[0]))[:-1]
         return here < there or (here[0] + (0,) * len(prefix))[: len(prefix)] != prefix
     return not {
         "==": here == there,

@@ -31,11 +31,14 @@ PREFIXES = {
 # Launchers that run a script with the interpreter of their own shebang line.
 LAUNCHERS = frozenset({"torchrun", "accelerate", "deepspeed", "composer", "lightning", "fabric"})
 RUNNERS = frozenset({"uv", "poetry", "pipenv", "pdm", "hatch", "rye"})
-VALUED = frozenset({"-n", "-u", "-N", "-p", "-c", "-g", "-C", "--with", "--project", "--directory", "--python", "--nproc-per-node",
-                    "--nproc_per_node", "--nnodes", "--node-rank", "--node_rank", "--master-addr", "--master_addr", "--master-port",
-                    "--master_port", "--rdzv-backend", "--rdzv-endpoint", "--rdzv-id", "--rdzv_backend", "--rdzv_endpoint",
-                    "--rdzv_id", "--config_file", "--num_processes", "--num_machines", "--mixed_precision", "--num_gpus",
-                    "--include", "--hostfile", "--devices", "--accelerator", "--strategy"})  # fmt: skip
+VALUED = frozenset(
+    """
+    -n -u -N -p -c -g -C --with --project --directory --python --nproc-per-node --nproc_per_node --nnodes
+    --node-rank --node_rank --master-addr --master_addr --master-port --master_port --rdzv-backend --rdzv-endpoint
+    --rdzv-id --rdzv_backend --rdzv_endpoint --rdzv_id --config_file --num_processes --num_machines
+    --mixed_precision --num_gpus --include --hostfile --devices --accelerator --strategy
+    """.split()  # noqa: SIM905 (forty lines otherwise)
+)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from cognate.observe.source.imports import scan
 from cognate.observe.source.text import parse
 
-
 # Calls that may bind names which the syntax does not show.
 WRITERS = frozenset({"globals", "vars", "exec", "setattr"})
 

@@ -32,12 +32,13 @@ _ROW = {
 def env_ascii_output(case: Case) -> Iterator[Said]:
     """The output's encoding cannot hold what the script prints: UnicodeEncodeError at the first such line.
 
-    A variable (PYTHONIOENCODING, PYTHONUTF8=0, LC_ALL) sets ASCII, latin-1 or cp1252. It often differs between a terminal, cron, a
-    container and a job queue.
+    A variable (PYTHONIOENCODING, PYTHONUTF8=0, LC_ALL) sets ASCII, latin-1 or cp1252. It often differs between a terminal,
+    cron, a container and a job queue.
     """
     for item in around(case, "ascii-output"):
         yield Finding(
-            title=f"{item['by']} makes stdout {item['encoding']}, and line {item['line']} prints {item['character']!r}: UnicodeEncodeError",
+            title=f"{item['by']} makes stdout {item['encoding']}, and line {item['line']} prints "
+            f"{item['character']!r}: UnicodeEncodeError",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence("prints", item["text"], source=f"{shown(case, item['file'])}:{item['line']}"),

@@ -36,7 +36,8 @@ def env_asserts_off(case: Case) -> Iterator[Said]:
     for item in around(case, "asserts-off"):
         called = "(" in item["text"].partition("assert ")[2].partition(",")[0]
         yield Finding(
-            title=f"{item['by']} strips the assert statements: {item['count']} checks of the script never run, the first in line {item['line']}",
+            title=f"{item['by']} strips the assert statements: {item['count']} checks of the script never run, the "
+            f"first in line {item['line']}",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence("never run", item["text"], source=f"{shown(case, item['file'])}:{item['line']}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
+from cognate.rules import Case, Clear, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import broken, chain_evidence, located, pip_install, shown, weight
 
 _WINNER = {
@@ -58,7 +58,8 @@ def env_broken_transitive(case: Case) -> Iterator[Said]:
         inner = link["detail"].endswith(tuple(f"holds no {part}" for part in link["module"].split("."))) and "." in link["module"]
         command = pip_install(case, "--force-reinstall", "--no-deps", name.split()[0]) if inner else pip_install(case, top)
         yield Finding(
-            title=f"{name} is installed, but {shown(case, link['file'])}:{link['line']} imports {link['module']}, which is missing",
+            title=f"{name} is installed, but {shown(case, link['file'])}:{link['line']} imports {link['module']}, "
+            f"which is missing",
             proof=Proof.MEASUREMENT,
             evidence=chain_evidence(case, row),
             fix=Fix(f"Install what is missing into exactly this interpreter: `{command}`.", (), (command,)),

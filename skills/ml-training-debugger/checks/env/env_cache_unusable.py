@@ -43,7 +43,8 @@ def env_cache_unusable(case: Case) -> Iterator[Said]:
             proof=Proof.MEASUREMENT,
             evidence=(Evidence(variable, value, "a folder that one can write into"), Evidence("problem", item["text"])),
             fix=Fix(
-                f"Set {variable} to a folder of yours, such as `export {variable}=$HOME/.cache/{variable.lower()}`, or repair the folder."
+                f"Set {variable} to a folder of yours, such as `export {variable}=$HOME/.cache/{variable.lower()}`, "
+                f"or repair the folder."
             ),
             location=place_of(case, item),
             severity=Severity.WARNING if soft else Severity.ERROR,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
-from cognate.rules.imports import around, place_of, pip_install, shown
+from cognate.rules.imports import around, pip_install, place_of, shown
 
 _ROW = {
     "kind": "cpu-build",
@@ -39,7 +39,8 @@ def env_cpu_only_build(case: Case) -> Iterator[Said]:
     for item in around(case, "cpu-build"):
         command = pip_install(case, "--force-reinstall", "torch", "--index-url", "https://download.pytorch.org/whl/cu126")
         yield Finding(
-            title=f"torch {item['version']} is a CPU-only build (not compiled with CUDA), and line {item['line']} asks for a GPU: {item['text']}",
+            title=f"torch {item['version']} is a CPU-only build (not compiled with CUDA), and line {item['line']} "
+            f"asks for a GPU: {item['text']}",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence("torch", f"{item['version']}, CUDA None", "a build with CUDA"),

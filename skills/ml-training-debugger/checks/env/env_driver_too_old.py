@@ -39,7 +39,8 @@ def env_driver_too_old(case: Case) -> Iterator[Said]:
     """
     for item in around(case, "driver-old"):
         yield Finding(
-            title=f"the NVIDIA driver {item['driver']} is too old for torch {item['version']}, whose CUDA {item['cuda']} needs {item['lowest']} or newer",
+            title=f"the NVIDIA driver {item['driver']} is too old for torch {item['version']}, whose CUDA "
+            f"{item['cuda']} needs {item['lowest']} or newer",
             proof=Proof.MEASUREMENT,
             evidence=(Evidence("driver", item["driver"], f">= {item['lowest']}", "/proc/driver/nvidia/version"),),
             fix=Fix("Update the driver, or install a torch built for an older CUDA."),

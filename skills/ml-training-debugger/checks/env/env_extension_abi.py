@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import re
+from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import broken, chain_evidence, imported_at, located, pip_install, troubles, weight
 
-_TROUBLE = {"kind": "abi", "name": "tokenizers", "version": "0.21.0", "location": "/py/site-packages", "imports": ["tokenizers"],
-            "files": ["tokenizers/_rust.cpython-39-x86_64-linux-gnu.so"], "found": "Python 3.9", "machine": ""}  # fmt: skip
+_TROUBLE = {
+    "kind": "abi",
+    "name": "tokenizers",
+    "version": "0.21.0",
+    "location": "/py/site-packages",
+    "imports": ["tokenizers"],
+    "files": ["tokenizers/_rust.cpython-39-x86_64-linux-gnu.so"],
+    "found": "Python 3.9",
+    "machine": "",
+}
 
 
 @rule(
@@ -51,7 +58,8 @@ def env_extension_abi(case: Case) -> Iterator[Said]:
         provider = str(row.get("winner", {}).get("distribution") or link["module"].partition(".")[0])
         command = pip_install(case, "--force-reinstall", "--no-deps", provider)
         yield Finding(
-            title=f"{link['module']} is there only for {_built_for(link['detail'])} ({link['detail'].rpartition('/')[2]}), not for this Python {version}",
+            title=f"{link['module']} is there only for {_built_for(link['detail'])} "
+            f"({link['detail'].rpartition('/')[2]}), not for this Python {version}",
             proof=Proof.MEASUREMENT,
             evidence=chain_evidence(case, row),
             fix=Fix(f"Install it for exactly this interpreter: `{command}`.", (), (command,)),

@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import broken, chain_evidence, imported_at, located, pip_install, shown, troubles, weight
 
-_TROUBLE = {"kind": "damaged", "name": "torch", "version": "2.4.0", "location": "/py/site-packages", "imports": ["torch"],
-            "files": ["torch/lib/libtorch.so"], "found": "it is empty (0 bytes)", "reason": "empty"}  # fmt: skip
+_TROUBLE = {
+    "kind": "damaged",
+    "name": "torch",
+    "version": "2.4.0",
+    "location": "/py/site-packages",
+    "imports": ["torch"],
+    "files": ["torch/lib/libtorch.so"],
+    "found": "it is empty (0 bytes)",
+    "reason": "empty",
+}
 
 
 @rule(
@@ -26,7 +34,7 @@ def env_extension_damaged(case: Case) -> Iterator[Said]:
     """A file of an imported package is damaged: an empty or truncated library, one for another processor, an emptied module.
 
     A full disk, an interrupted copy or download, a Git LFS pointer instead of the file, or a folder from another machine leave
-    such files; the loader says "file too short", "invalid ELF header" or "wrong ELF class", and an empty __init__.py says nothing.
+    such files; the loader says "file too short", "invalid ELF header" or "wrong ELF class", and an empty module says nothing.
     """
     told: set[str] = set()
     for trouble in troubles(case, "damaged", "truncated"):

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import around, imported_at, pip_install, place_of, shown, troubles
 
-_CALL = {"kind": "call-wants-package", "package": "accelerate", "variable": "", "word": "device_map=", "file": "/work/train.py", "line": 9,
-         "text": "AutoModel.from_pretrained(name, device_map='auto')"}  # fmt: skip
+_CALL = {
+    "kind": "call-wants-package",
+    "package": "accelerate",
+    "variable": "",
+    "word": "device_map=",
+    "file": "/work/train.py",
+    "line": 9,
+    "text": "AutoModel.from_pretrained(name, device_map='auto')",
+}
 
 
 @rule(
@@ -56,7 +63,8 @@ def env_extra_missing(case: Case) -> Iterator[Said]:
     for trouble in troubles(case, "extra-missing"):
         command = pip_install(case, f"{trouble['name']}[{trouble['extra']}]")
         yield Finding(
-            title=f"{shown(case, trouble['file'])} asks for {trouble['name']}[{trouble['extra']}], but {', '.join(trouble['files'][:3])} is not installed",
+            title=f"{shown(case, trouble['file'])} asks for {trouble['name']}[{trouble['extra']}], but "
+            f"{', '.join(trouble['files'][:3])} is not installed",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence(

@@ -119,7 +119,8 @@ def _near(case: Case, row: ImportTrace, missing: str, near: dict[str, str]) -> t
     title = f"{name} imports {missing}, but the file is spelt {file}: a name must match to the letter"
     if not near["name"].isidentifier():
         title = f"{name} imports {missing}, but the file is called {file}, a name that no import can spell"
-    command = f"mv {shlex.quote(file.removeprefix('./'))} {shlex.quote(PurePath(file).with_name(missing).as_posix() + PurePath(file).suffix)}"
+    target = PurePath(file).with_name(missing + PurePath(file).suffix).as_posix()
+    command = shlex.join(["mv", *(item.removeprefix("./") for item in (file, target))])
     return title, (Evidence("nearest file", near["file"]),), Fix(f"Rename it: `{command}`.", (), (command,))
 
 

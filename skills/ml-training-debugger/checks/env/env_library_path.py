@@ -7,8 +7,14 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import around
 
-_ROW = {"kind": "library-path", "variable": "LD_LIBRARY_PATH", "value": "/opt/cuda/lib64", "text": "/opt/cuda/lib64 holds its own libcudnn.so.8",
-        "library": "/opt/cuda/lib64/libcudnn.so.8", "wheel": "/py/site-packages/nvidia/cudnn/lib/libcudnn.so.9"}  # fmt: skip
+_ROW = {
+    "kind": "library-path",
+    "variable": "LD_LIBRARY_PATH",
+    "value": "/opt/cuda/lib64",
+    "text": "/opt/cuda/lib64 holds its own libcudnn.so.8",
+    "library": "/opt/cuda/lib64/libcudnn.so.8",
+    "wheel": "/py/site-packages/nvidia/cudnn/lib/libcudnn.so.9",
+}
 
 
 @rule(

@@ -33,7 +33,8 @@ def env_metadata_missing(case: Case) -> Iterator[Said]:
     for item in around(case, "metadata-read"):
         command = pip_install(case, item["name"])
         yield Finding(
-            title=f"{shown(case, item['file'])} reads the version of {item['name']}, which has no metadata here: PackageNotFoundError",
+            title=f"{shown(case, item['file'])} reads the version of {item['name']}, which has no metadata here: "
+            f"PackageNotFoundError",
             proof=Proof.SOURCE,
             evidence=(Evidence("statement", item["text"], source=f"{shown(case, item['file'])}:{item['line']}"),),
             fix=Fix(f"Install it, so that its metadata is there: `{command}`.", (), (command,)),
@@ -44,7 +45,8 @@ def env_metadata_missing(case: Case) -> Iterator[Said]:
         checks = trouble["name"].lower() in CHECKERS
         command = pip_install(case, "--force-reinstall", "--no-deps", name)
         yield Finding(
-            title=f"{trouble['name']} requires {name}, whose module {trouble['module']} is there without metadata (no .dist-info)",
+            title=f"{trouble['name']} requires {name}, whose module {trouble['module']} is there without metadata (no "
+            f".dist-info)",
             proof=Proof.MEASUREMENT,
             evidence=(Evidence("required by", f"{trouble['name']} {trouble['version']}", source=trouble["location"]),),
             fix=Fix(f"Install it anew, so that its metadata is there: `{command}`.", (), (command,)),

@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import imported_at, pip_install, python, troubles
 
-_TROUBLE = {"kind": "collision", "name": "opencv-python", "version": "4.9", "location": "/py/site-packages", "imports": ["cv2"],
-            "requires": "opencv-python-headless", "found": "4.8", "files": ["cv2/__init__.py"]}  # fmt: skip
+_TROUBLE = {
+    "kind": "collision",
+    "name": "opencv-python",
+    "version": "4.9",
+    "location": "/py/site-packages",
+    "imports": ["cv2"],
+    "requires": "opencv-python-headless",
+    "found": "4.8",
+    "files": ["cv2/__init__.py"],
+}
 
 
 @rule(

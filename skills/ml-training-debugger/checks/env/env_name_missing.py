@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
+from cognate.rules import Case, Clear, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import broken, chain_evidence, judged, located, pip_install, shown, weight
 
 _WINNER = {
@@ -14,10 +14,22 @@ _WINNER = {
     "distribution": "datasets",
     "version": "4.0.0",
 }
-_ROW = {"module": "datasets", "statement": "from datasets import load_metric", "file": "/work/train.py", "line": 3, "status": "found",
-        "reached": True, "winner": _WINNER}  # fmt: skip
-_LINK = {"file": "/py/site-packages/datasets/__init__.py", "line": 0, "module": "datasets.load_metric", "reason": "name",
-         "detail": "/py/site-packages/datasets/__init__.py defines no load_metric"}  # fmt: skip
+_ROW = {
+    "module": "datasets",
+    "statement": "from datasets import load_metric",
+    "file": "/work/train.py",
+    "line": 3,
+    "status": "found",
+    "reached": True,
+    "winner": _WINNER,
+}
+_LINK = {
+    "file": "/py/site-packages/datasets/__init__.py",
+    "line": 0,
+    "module": "datasets.load_metric",
+    "reason": "name",
+    "detail": "/py/site-packages/datasets/__init__.py defines no load_metric",
+}
 
 
 @rule(
@@ -52,7 +64,8 @@ def env_name_missing(case: Case) -> Iterator[Said]:
             proof=Proof.MEASUREMENT,
             evidence=chain_evidence(case, row),
             fix=Fix(
-                f"Use the name that this version has, or install the version that the code was written for, `{pip_install(case, first + '==VERSION')}`."
+                f"Use the name that this version has, or install the version that the code was written for, "
+                f"`{pip_install(case, first + '==VERSION')}`."
                 if not deep
                 else f"Bring both to versions that fit: `{command}`.",
                 (),
@@ -77,7 +90,8 @@ def env_name_missing(case: Case) -> Iterator[Said]:
             proof=Proof.MEASUREMENT,
             evidence=chain_evidence(case, row),
             fix=Fix(
-                f"Correct the import, or install the version that has it: `{pip_install(case, version.split()[0] + '==VERSION')}`."
+                f"Correct the import, or install the version that has it: "
+                f"`{pip_install(case, version.split()[0] + '==VERSION')}`."
             ),
             location=located(case, row["file"], row["line"]),
             severity=weight(row),

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import imported_at, pip_install, troubles
 
-_TROUBLE = {"kind": "conflict", "name": "pandas", "version": "1.5.3", "location": "/py/site-packages", "imports": ["pandas"],
-            "requires": "numpy", "specifier": "<2", "found": "2.1.0", "abi": "2.2.2"}  # fmt: skip
+_TROUBLE = {
+    "kind": "conflict",
+    "name": "pandas",
+    "version": "1.5.3",
+    "location": "/py/site-packages",
+    "imports": ["pandas"],
+    "requires": "numpy",
+    "specifier": "<2",
+    "found": "2.1.0",
+    "abi": "2.2.2",
+}
 
 
 @rule(

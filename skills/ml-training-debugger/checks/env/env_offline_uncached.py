@@ -7,8 +7,18 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import around, place_of, shown
 
-_ROW = {"kind": "offline-uncached", "file": "/work/train.py", "line": 5, "text": "load_dataset('imdb')", "name": "imdb", "variable": "HF_HUB_OFFLINE",
-        "looked": "/root/.cache/huggingface/hub", "elsewhere": "", "decided": "", "tried": False}  # fmt: skip
+_ROW = {
+    "kind": "offline-uncached",
+    "file": "/work/train.py",
+    "line": 5,
+    "text": "load_dataset('imdb')",
+    "name": "imdb",
+    "variable": "HF_HUB_OFFLINE",
+    "looked": "/root/.cache/huggingface/hub",
+    "elsewhere": "",
+    "decided": "",
+    "tried": False,
+}
 
 
 @rule(
@@ -37,7 +47,8 @@ def env_offline_uncached(case: Case) -> Iterator[Said]:
         )
         steps = (
             (
-                f"Let the variable name that cache: {item['decided'].partition('=')[0] or 'HF_HOME'}={elsewhere.rpartition('/')[0]}",
+                f"Let the variable name that cache: "
+                f"{item['decided'].partition('=')[0] or 'HF_HOME'}={elsewhere.rpartition('/')[0]}",
             )
             if elsewhere
             else ()

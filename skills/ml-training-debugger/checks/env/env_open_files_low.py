@@ -33,7 +33,8 @@ def env_open_files_low(case: Case, *, with_workers: int = 1024, without_workers:
     for item in around(case, "open-files"):
         if item["limit"] < (with_workers if item["workers"] else without_workers):
             yield Finding(
-                title=f"only {item['limit']} files may be open at once (ulimit -n), for {item['workers']} worker processes and their data",
+                title=f"only {item['limit']} files may be open at once (ulimit -n), for {item['workers']} worker "
+                f"processes and their data",
                 proof=Proof.MEASUREMENT,
                 evidence=(Evidence("limit of open files", item["limit"], f">= {with_workers}"),),
                 fix=Fix(

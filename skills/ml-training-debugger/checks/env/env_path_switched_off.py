@@ -43,7 +43,8 @@ def env_path_switched_off(case: Case) -> Iterator[Said]:
             continue
         done.add(top(row))
         yield Finding(
-            title=f"{off['by'][:1].upper()}{off['by'][1:]} takes {shown(case, off['then']['entry'])} off the path: {top(row)} is not found",
+            title=f"{off['by'][:1].upper()}{off['by'][1:]} takes {shown(case, off['then']['entry'])} off the path: "
+            f"{top(row)} is not found",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence("import", row["statement"], source=f"{shown(case, row['file'])}:{row['line']}"),

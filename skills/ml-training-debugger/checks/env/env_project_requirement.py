@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import imported_at, pip_install, shown, troubles
 
-_TROUBLE = {"kind": "project-requirement", "name": "datasets", "version": "1.18.0", "location": "/py/site-packages", "imports": ["datasets"],
-            "requires": "datasets", "specifier": ">=2.14", "found": "1.18.0", "file": "/work/requirements.txt"}  # fmt: skip
+_TROUBLE = {
+    "kind": "project-requirement",
+    "name": "datasets",
+    "version": "1.18.0",
+    "location": "/py/site-packages",
+    "imports": ["datasets"],
+    "requires": "datasets",
+    "specifier": ">=2.14",
+    "found": "1.18.0",
+    "file": "/work/requirements.txt",
+}
 
 
 @rule(
@@ -30,7 +39,8 @@ def env_project_requirement(case: Case) -> Iterator[Said]:
         wanted = f"{trouble['name']}{trouble['specifier'].replace(' ', '')}"
         command = pip_install(case, wanted)
         yield Finding(
-            title=f"{shown(case, trouble['file'])} asks for {trouble['name']} {trouble['specifier']}, and {trouble['found']} is installed",
+            title=f"{shown(case, trouble['file'])} asks for {trouble['name']} {trouble['specifier']}, and "
+            f"{trouble['found']} is installed",
             proof=Proof.MEASUREMENT,
             evidence=(Evidence(f"installed {trouble['name']}", trouble["found"], trouble["specifier"], trouble["location"]),),
             fix=Fix(f"Install what the project asks for: `{command}`.", (), (command,)),

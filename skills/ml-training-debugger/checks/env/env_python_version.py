@@ -53,7 +53,8 @@ def env_python_version(case: Case) -> Iterator[Said]:
         gone = row.get("removed_from_python")
         if gone and row.get("status") == "missing":
             yield Finding(
-                title=f"{top(row)} was removed from the standard library in Python {gone['since']}, and Python {version} runs the script",
+                title=f"{top(row)} was removed from the standard library in Python {gone['since']}, and Python "
+                f"{version} runs the script",
                 proof=Proof.MEASUREMENT,
                 evidence=(Evidence("import", row["statement"], source=f"{shown(case, row['file'])}:{row['line']}"), here),
                 fix=Fix(f"Use {gone['instead']} instead, or run the script with a Python before {gone['since']}."),

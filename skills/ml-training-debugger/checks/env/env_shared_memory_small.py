@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import around, place_of
 
-_ROW = {"kind": "shm", "bytes": 67108864, "file": "/work/train.py", "line": 9, "text": "DataLoader(d, num_workers=4)", "count": 4}
+_ROW = {
+    "kind": "shm",
+    "bytes": 67108864,
+    "file": "/work/train.py",
+    "line": 9,
+    "text": "DataLoader(d, num_workers=4)",
+    "count": 4,
+}
 
 
 @rule(
@@ -30,7 +37,8 @@ def env_shared_memory_small(case: Case, *, limit_mb: int = 128) -> Iterator[Said
     for item in around(case, "shm"):
         if item["bytes"] <= limit_mb << 20:
             yield Finding(
-                title=f"/dev/shm holds {item['bytes'] >> 20} MB, and {item['count']} workers pass their batches through shared memory",
+                title=f"/dev/shm holds {item['bytes'] >> 20} MB, and {item['count']} workers pass their batches "
+                f"through shared memory",
                 proof=Proof.MEASUREMENT,
                 evidence=(
                     Evidence("size of /dev/shm", f"{item['bytes'] >> 20} MB", f"> {limit_mb} MB"),

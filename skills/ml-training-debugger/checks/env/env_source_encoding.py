@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import around, place_of, shown
 
-_ROW = {"kind": "source-encoding", "file": "/work/train.py", "line": 4, "encoding": "cp1252",
-        "text": "it holds bytes that are not utf-8, and its first lines declare no other encoding"}  # fmt: skip
+_ROW = {
+    "kind": "source-encoding",
+    "file": "/work/train.py",
+    "line": 4,
+    "encoding": "cp1252",
+    "text": "it holds bytes that are not utf-8, and its first lines declare no other encoding",
+}
 
 
 @rule(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import broken, by_top, chain_evidence, judged, label, located, module_file, shown
 
-_ROW = {
+_ROW: dict[str, Any] = {
     "module": "datasets",
     "statement": "import datasets",
     "file": "/work/train.py",

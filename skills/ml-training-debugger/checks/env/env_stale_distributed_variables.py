@@ -37,7 +37,8 @@ def env_stale_distributed_variables(case: Case) -> Iterator[Said]:
         names = list(item["values"])
         waits = f" and {', '.join(item['missing'])} is not" if item["missing"] else ""
         yield Finding(
-            title=f"Stale variables of a distributed run are set ({values}{waits}), and no launcher started this command: it waits for other ranks",
+            title=f"Stale variables of a distributed run are set ({values}{waits}), and no launcher started this "
+            f"command: it waits for other ranks",
             proof=Proof.MEASUREMENT,
             evidence=(Evidence("environment", values, "unset outside torchrun, accelerate launch or srun"),),
             fix=Fix(

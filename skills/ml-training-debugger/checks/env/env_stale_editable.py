@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import imported_at, judged, python, top, troubles
 
-_TROUBLE = {"kind": "stale-editable", "name": "engine", "version": "0.1", "location": "/py/site-packages", "imports": ["engine"],
-            "files": ["/old/engine"], "found": "the folder does not exist"}  # fmt: skip
+_TROUBLE = {
+    "kind": "stale-editable",
+    "name": "engine",
+    "version": "0.1",
+    "location": "/py/site-packages",
+    "imports": ["engine"],
+    "files": ["/old/engine"],
+    "found": "the folder does not exist",
+}
 
 
 @rule(
@@ -46,7 +53,8 @@ def env_stale_editable(case: Case) -> Iterator[Said]:
             fix=Fix(
                 "Install it from where its source is now.",
                 (
-                    f"`{python(case)} -m pip install -e NEW_FOLDER`, or `{python(case)} -m pip install {trouble['name']}` from the index",
+                    f"`{python(case)} -m pip install -e NEW_FOLDER`, or `{python(case)} -m pip install "
+                    f"{trouble['name']}` from the index",
                 ),
             ),
             location=imported_at(case, *(hit or trouble["imports"])),

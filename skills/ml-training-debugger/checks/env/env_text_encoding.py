@@ -7,8 +7,18 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import around, place_of, shown
 
-_ROW = {"kind": "text-encoding", "file": "/work/train.py", "line": 9, "text": "open('data.txt')", "path": "data.txt", "encoding": "ascii", "by": "LC_ALL=C",
-        "really": "utf-8", "offset": 12, "byte": "0xc3"}  # fmt: skip
+_ROW = {
+    "kind": "text-encoding",
+    "file": "/work/train.py",
+    "line": 9,
+    "text": "open('data.txt')",
+    "path": "data.txt",
+    "encoding": "ascii",
+    "by": "LC_ALL=C",
+    "really": "utf-8",
+    "offset": 12,
+    "byte": "0xc3",
+}
 
 
 @rule(
@@ -31,7 +41,8 @@ def env_text_encoding(case: Case) -> Iterator[Said]:
     for item in around(case, "text-encoding"):
         place = f"{shown(case, item['file'])}:{item['line']}"
         yield Finding(
-            title=f"{place} reads {item['path']} as {item['encoding']} ({item['by']}), but the file is {item['really']}: UnicodeDecodeError",
+            title=f"{place} reads {item['path']} as {item['encoding']} ({item['by']}), but the file is "
+            f"{item['really']}: UnicodeDecodeError",
             proof=Proof.MEASUREMENT,
             evidence=(
                 Evidence("opens", item["text"], source=place),

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import around, located, shown
 
-_ROW = {"kind": "tokenizers-fork", "variable": "TOKENIZERS_PARALLELISM", "value": "true", "text": "",
-        "use": {"file": "/work/train.py", "line": 9, "text": "DataLoader(d, num_workers=4)", "count": 4}}  # fmt: skip
+_ROW = {
+    "kind": "tokenizers-fork",
+    "variable": "TOKENIZERS_PARALLELISM",
+    "value": "true",
+    "text": "",
+    "use": {"file": "/work/train.py", "line": 9, "text": "DataLoader(d, num_workers=4)", "count": 4},
+}
 
 
 @rule(
@@ -30,7 +35,8 @@ def env_tokenizers_fork(case: Case) -> Iterator[Said]:
     for item in around(case, "tokenizers-fork"):
         use = item["use"]
         yield Finding(
-            title=f"TOKENIZERS_PARALLELISM={item['value']} and {use['count']} forked workers (line {use['line']}): the tokenizer's threads can deadlock",
+            title=f"TOKENIZERS_PARALLELISM={item['value']} and {use['count']} forked workers (line {use['line']}): "
+            f"the tokenizer's threads can deadlock",
             proof=Proof.SOURCE,
             evidence=(Evidence("workers", use["text"], source=f"{shown(case, use['file'])}:{use['line']}"),),
             fix=Fix("Set it to false: `export TOKENIZERS_PARALLELISM=false`.", (), ("export TOKENIZERS_PARALLELISM=false",)),

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import imported_at, pip_install, troubles
 
-_TROUBLE = {"kind": "conflict", "name": "torchvision", "version": "0.15.0", "location": "/py/site-packages", "imports": ["torchvision"],
-            "requires": "torch", "specifier": "", "found": "2.4.0", "pair": "0.19.*"}  # fmt: skip
+_TROUBLE = {
+    "kind": "conflict",
+    "name": "torchvision",
+    "version": "0.15.0",
+    "location": "/py/site-packages",
+    "imports": ["torchvision"],
+    "requires": "torch",
+    "specifier": "",
+    "found": "2.4.0",
+    "pair": "0.19.*",
+}
 
 
 @rule(

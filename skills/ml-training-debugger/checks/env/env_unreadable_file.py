@@ -8,8 +8,15 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import imported_at, troubles
 
-_TROUBLE = {"kind": "unreadable", "name": "datasets", "version": "4.0.0", "location": "/py/site-packages", "imports": ["datasets"],
-            "files": ["/py/site-packages/datasets"], "found": "its permissions (d---------) let nobody enter it"}  # fmt: skip
+_TROUBLE = {
+    "kind": "unreadable",
+    "name": "datasets",
+    "version": "4.0.0",
+    "location": "/py/site-packages",
+    "imports": ["datasets"],
+    "files": ["/py/site-packages/datasets"],
+    "found": "its permissions (d---------) let nobody enter it",
+}
 
 
 @rule(

@@ -7,8 +7,15 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import by_top, judged, located, module_file, python, shown
 
-_USER = {"file": "/home/u/.local/lib/python3.11/site-packages/numpy", "kind": "package", "owner": "installed", "origin": "user-site",
-         "distribution": "numpy", "version": "1.21.0", "entry": "/home/u/.local/lib/python3.11/site-packages"}  # fmt: skip
+_USER = {
+    "file": "/home/u/.local/lib/python3.11/site-packages/numpy",
+    "kind": "package",
+    "owner": "installed",
+    "origin": "user-site",
+    "distribution": "numpy",
+    "version": "1.21.0",
+    "entry": "/home/u/.local/lib/python3.11/site-packages",
+}
 _SITE = {
     **_USER,
     "file": "/env/site-packages/numpy",

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import imported_at, pip_install, troubles
 
-_TROUBLE = {"kind": "conflict", "name": "transformers", "version": "4.40.0", "location": "/py/site-packages", "imports": ["transformers"],
-            "requires": "tokenizers", "specifier": "<0.20,>=0.19", "found": "0.21.0", "required_imports": []}  # fmt: skip
+_TROUBLE = {
+    "kind": "conflict",
+    "name": "transformers",
+    "version": "4.40.0",
+    "location": "/py/site-packages",
+    "imports": ["transformers"],
+    "requires": "tokenizers",
+    "specifier": "<0.20,>=0.19",
+    "found": "0.21.0",
+    "required_imports": [],
+}
 
 
 @rule(
