@@ -23,9 +23,9 @@ from cognate.observe.source.text import parse
 
 # Beyond these bounds the doctor would cost more than it tells: packages that large are tested by their makers.
 FILES, BYTES = 250, 2_500_000
-SMALL = 20_000  # bytes of a module that is parsed although it seems to hold the name
+SMALL = 6_000  # bytes of a module that is parsed although it seems to hold the name
 CONFLICT = re.compile(rb"^(<<<<<<< |>>>>>>> )", re.MULTILINE)
-LARGE_FOLDER = 60  # entries of a package folder from which on only its __init__ is followed
+LARGE_FOLDER = 25  # entries of a package folder from which on only what its own __init__ imports from others counts
 
 
 class Below:
@@ -114,7 +114,7 @@ class Below:
         if not file.endswith(".py") or name.startswith("__"):
             return True
         data = _read(file)
-        if (len(data) > SMALL or not strict) and re.search(rb"\b%b\b" % name.encode(), data):
+        if (len(data) > SMALL or not strict) and name.encode() in data:
             return True
         return defined(Path(file)).has(name, "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,21 +73,24 @@ class Conflicts:
         }
         return row | facts  # type: ignore[return-value]
 
-    def reach(self) -> Iterator[Installed]:
+    @cached_property
+    def reach(self) -> list[Installed]:
         """The used distributions and everything that they require, installed here."""
+        found = []
         queue = list(dict.fromkeys(self._used.values()))
         seen = set(queue)
         while queue:
             item = queue.pop(0)
-            yield item
+            found.append(item)
             for need in item.requirements(self.markers):
-                found = self._distributions.named(need.name)
-                if found is not None and found not in seen:
-                    seen.add(found)
-                    queue.append(found)
+                needed = self._distributions.named(need.name)
+                if needed is not None and needed not in seen:
+                    seen.add(needed)
+                    queue.append(needed)
+        return found
 
     def _required(self) -> Iterator[DistributionTrouble]:
-        for item in self.reach():
+        for item in self.reach:
             wanted = next(iter(item.fields("Requires-Python")), "")
             if wanted and not satisfies(self._python, wanted):
                 yield self._of(item, "requires-python", requires="Python", specifier=wanted, found=self._python)
@@ -102,7 +106,7 @@ class Conflicts:
         )
 
     def _pairs(self) -> Iterator[DistributionTrouble]:
-        reach = {normal(item.name): item for item in self.reach()}
+        reach = {normal(item.name): item for item in self.reach}
         torch = reach.get("torch")
         for name in ("torchvision", "torchaudio") if torch is not None else ():
             other = self._used.get(name)

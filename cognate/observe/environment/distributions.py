@@ -8,10 +8,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cognate.observe.environment.versions import Requirement, applies, requirement
 
 METADATA_LIMIT = 5_000_000
+# Lines of RECORD are PATH,HASH,SIZE; a large wheel has ten thousands of them, most of which are no modules.
+MODULE_FILE = re.compile(r'^"?([^,"\n]*\.(?:py|so|pyd)(?:\.\d[\d.]*)?)"?,[^,\n]*,(\d*)\r?$', re.MULTILINE)
+TOP = re.compile(r'^"?([^/,"\n]+)(?=[/,])', re.MULTILINE)
+MANY_FILES = 600  # from here on only the upper folders of a distribution are compared with RECORD
+EXTRA_ONLY = re.compile(r";\s*\(?extra\s*==|\band\s+extra\s*==")
 TESTS = re.compile(r"(^|/)(tests?|testing|examples?)/")
 # Import names that no rule of spelling leads to the distribution's name.
 DISTRIBUTION_OF = {
@@ -46,6 +52,7 @@ class Installed:
     metadata: Path
 
     _read: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    _known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def data(self, file: str) -> bytes:
         """The metadata file `file`, empty where there is none; read once."""
@@ -97,29 +104,37 @@ class Installed:
         return url.removeprefix("file://") if url.startswith("file://") else None
 
     def record(self) -> list[str]:
-        """Paths in RECORD, relative to `folder`."""
+        """Module and library files in RECORD, relative to `folder`."""
         return [path for path, _ in self.sizes()]
 
     def sizes(self) -> list[tuple[str, str]]:
-        """(path, size in bytes as it stands there) of RECORD."""
-        rows = (row.rpartition(",") for row in self.text("RECORD").splitlines() if row)
-        return [(head.rpartition(",")[0].strip('"'), size) for head, _, size in rows]
+        """(path, size in bytes as it stands there) of the module and library files in RECORD."""
+        if "sizes" not in self._known:
+            self._known["sizes"] = MODULE_FILE.findall(self.text("RECORD"))
+        found: list[tuple[str, str]] = self._known["sizes"]
+        return found
 
     def modules(self) -> set[str]:
         """Top-level modules that it installs, by top_level.txt or else by RECORD."""
         listed = {line.strip() for line in self.text("top_level.txt").splitlines() if line.strip()}
         if listed:
             return listed
-        tops = {path.partition("/")[0] for path in self.record() if not path.startswith((".", "/"))}
-        return {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".egg-info", ".data"))}
+        tops = set(TOP.findall(self.text("RECORD")))
+        return {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".egg-info", ".data"))} - {""}
 
     def requirements(self, markers: Mapping[str, str], extra: str = "") -> list[Requirement]:
         """What it needs on an interpreter with these marker values; with `extra`, only what that extra adds."""
-        read = [found for line in self.fields("Requires-Dist") if (found := requirement(line))]
-        plain = [item for item in read if applies(item.marker, {**markers, "extra": ""})]
-        if not extra:
-            return plain
-        return [item for item in read if item not in plain and applies(item.marker, {**markers, "extra": extra})]
+        if extra:
+            read = [found for line in self.fields("Requires-Dist") if (found := requirement(line))]
+            plain = self.requirements(markers)
+            return [item for item in read if item not in plain and applies(item.marker, {**markers, "extra": extra})]
+        if "requirements" not in self._known:
+            # Most lines belong to extras: they are told apart before anything is parsed.
+            lines = [line for line in self.fields("Requires-Dist") if not EXTRA_ONLY.search(line)]
+            read = [found for line in lines if (found := requirement(line))]
+            self._known["requirements"] = [item for item in read if applies(item.marker, {**markers, "extra": ""})]
+        known: list[Requirement] = self._known["requirements"]
+        return known
 
 
 class Distributions:
@@ -176,9 +191,12 @@ def _mentions(item: Installed, needle: bytes) -> bool:
 
 def missing_files(item: Installed) -> tuple[list[str], int]:
     """Return (module files of RECORD that are not there, tests left aside; the number of module files it lists)."""
+    record = item.record()
+    if len(record) > MANY_FILES:
+        record = [path for path in record if path.count("/") <= 2]
     listed = [
         path
-        for path in item.record()
+        for path in record
         if path.endswith((".py", ".so", ".pyd")) and not path.startswith((".", "/")) and not TESTS.search(path)
     ]
     folders: dict[str, frozenset[str]] = {}

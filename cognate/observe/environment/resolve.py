@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +80,8 @@ class Finder:
 
     def _in_zip(self, name: str, entry: Entry) -> Candidate | None:
         if entry.path not in self._zips:
+            import zipfile  # hardly any path holds an archive
+
             try:
                 with zipfile.ZipFile(entry.path) as archive:
                     self._zips[entry.path] = frozenset(archive.namelist())
