@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -98,6 +99,8 @@ def doctor(
 
     Exit code 1 where a finding is at or above gate.fail-on (default: error), 0 where none is.
     """
+    # Syntax trees by the hundred make the collector run often; this process ends before it could free anything.
+    gc.disable()
     from cognate.case.case import Case
 
     if undo:

@@ -250,7 +250,13 @@ def read_shell(text: str, cwd: Path, environ: Mapping[str, str], file: Path) -> 
             prefix = Path(os.path.abspath(cwd / os.path.expanduser(words[1]))).parent.parent
             variables |= {"VIRTUAL_ENV": str(prefix), "PATH": f"{prefix / 'bin'}{os.pathsep}{variables.get('PATH', '')}"}
         elif words and _starts_python(words):
-            request = read_line(words, cwd, variables)
+            try:
+                request = read_line(words, cwd, variables)
+            except UsageError:
+                continue  # such as `which python` of another machine
+            asked = request.command
+            if asked == Command(cwd, flags=asked.flags) and request.problem is None:
+                continue  # `python --version`
             return replace(request, chosen_by=f"{request.chosen_by}, in {file.name}")
     raise UsageError(f"{file} starts no Python that could be told: give the command, `cognate doctor -- COMMAND LINE`.")
 
