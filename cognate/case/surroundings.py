@@ -38,6 +38,7 @@ class ModulePlace(TypedDict, total=False):
     distribution: str
     version: str
     tracked: bool  # git knows the file
+    checkout: str  # an editable install's own package also lies here, in the project under examination
     beside: str  # a source file of the same name that this place hides
 
 
@@ -79,6 +80,7 @@ class ImportTrace(TypedDict, total=False):
     install: str  # the distribution to install for a missing module
     cycle: dict[str, Any]  # asks a module that is still loading for a name: {"name", "file", "line", "asked_at", "text"}
     switched_off: dict[str, Any]  # a flag or variable hides the missing module: {"by", "then": ModulePlace}
+    other_version: dict[str, str]  # it lies in this prefix, for another version of Python: {"version", "file"}
     removed_from_python: dict[str, str]  # it left the standard library: {"since", "instead"}
     similar: list[dict[str, str]]  # for a missing module: {"kind": "spelling" | "renamed", …}
     elsewhere: list[dict[str, Any]]  # where else the module lies: {"kind": "interpreter" | "project", …}

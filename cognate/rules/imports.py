@@ -147,6 +147,7 @@ def told_elsewhere(case: Case, row: ImportTrace) -> bool:
     if (
         row.get("switched_off")
         or row.get("removed_from_python")
+        or row.get("other_version")
         or row.get("breaks_at", [{}])[-1].get("reason") in ("abi", "name")
     ):
         return True

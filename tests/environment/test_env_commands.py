@@ -13,11 +13,11 @@ from cognate.observe.environment.errors import command_of, read
 from cognate.observe.environment.target import request_of
 from cognate.observe.environment.words import read_line
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "{script}", line 3, in <module>
     from datasets import load_dataset
 ImportError: cannot import name 'load_dataset' from 'datasets' (unknown location)
-'''
+"""
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,9 @@ def test_command_lines(lab: Any, words: list[str], script: str | None, module: s
 
 
 def test_shell_script_is_followed_to_its_python(lab: Any) -> None:
-    lab.write("jobs/run.sh", "#!/bin/bash\nexport HF_HOME=/data\nDATA=x python3 --version\ncd ..\n" + f"{lab.python} -P train.py $@\n")
+    lab.write(
+        "jobs/run.sh", "#!/bin/bash\nexport HF_HOME=/data\nDATA=x python3 --version\ncd ..\n" + f"{lab.python} -P train.py $@\n"
+    )
     lab.write("train.py", "import json")
     request = read_line(["bash", "jobs/run.sh"], lab.work, {"PATH": str(lab.venv / "bin")})
     assert (request.environ["HF_HOME"], request.command.flags, request.python) == ("/data", "P", lab.python)
@@ -108,7 +110,13 @@ def test_the_machine_says_more_than_the_log(lab: Any) -> None:
 
 @pytest.mark.parametrize(
     "variables",
-    [{"PYTHONHOME": "/nonexistent"}, {"PYTHONPATH": "HOSTILE"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "utf-16"}, {"PYTHONSTARTUP": "x"}],
+    [
+        {"PYTHONHOME": "/nonexistent"},
+        {"PYTHONPATH": "HOSTILE"},
+        {"LC_ALL": "C"},
+        {"PYTHONIOENCODING": "utf-16"},
+        {"PYTHONSTARTUP": "x"},
+    ],
 )
 def test_hostile_variables_reach_nobody(lab: Any, variables: dict[str, str]) -> None:
     """A json.py on PYTHONPATH would break the probe if it were obeyed."""

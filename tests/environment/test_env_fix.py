@@ -49,7 +49,9 @@ def test_a_fix_is_made_and_taken_back(shadowed: Any, capsys: pytest.CaptureFixtu
         take_back()
 
 
-def test_a_variable_is_for_the_users_own_shell(lab: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_is_for_the_users_own_shell(
+    lab: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(lab.root / "state"))
     lab.environ["PYTHONOPTIMIZE"] = "1"
     lab.environ["PYTHONHASHSEED"] = "abc"

@@ -293,3 +293,16 @@ def test_cpu_build(lab: Any, faulty: bool) -> None:
     ask = "torch.device('cuda')" if faulty else "torch.device('cuda' if torch.cuda.is_available() else 'cpu')"
     lab.write("train.py", f"import torch\ndevice = {ask}")
     lab.expect("env-cpu-only-build", faulty, "CPU-only", "2.4.0+cpu")
+
+
+@both
+def test_editable_of_another_checkout(lab: Any, faulty: bool) -> None:
+    """The installed package is the copy in the old folder, not this project's."""
+    old = lab.root / "old" / "engine"
+    old.mkdir(parents=True)
+    (old / "__init__.py").write_text("def go(): ...\n")
+    lab.write("src/engine/__init__.py", "def go(): ...\ndef fly(): ...")
+    source = old.parent if faulty else lab.work / "src"
+    lab.install("engine", "0.1", {"__editable__.engine-0.1.pth": str(source) + "\n"})
+    lab.write("scripts/train.py", "from engine import fly")
+    lab.expect("env-stale-editable", faulty, "another checkout", "fly", script="scripts/train.py")

@@ -156,3 +156,12 @@ def test_python_home(lab: Any, faulty: bool) -> None:
     lab.environ["PYTHONHOME"] = "/opt/python39" if faulty else sys.base_prefix
     lab.write("train.py", "import json")
     lab.expect("env-python-home", faulty, "PYTHONHOME=/opt/python39")
+
+
+@both
+def test_environment_upgraded_in_place(lab: Any, faulty: bool) -> None:
+    """The packages lie in lib/python3.9 of an environment that is now of another version."""
+    lab.write("train.py", "import einops")
+    version = "3.9" if faulty else f"3.{sys.version_info[1]}"
+    lab.install("einops", "0.8.0", site=lab.venv / "lib" / f"python{version}" / "site-packages")
+    lab.expect("env-python-version", faulty, "for Python 3.9")

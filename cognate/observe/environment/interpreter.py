@@ -102,6 +102,8 @@ def ask(python: str | None, environ: Mapping[str, str] | None = None, chosen_by:
         # The first line of a fatal error names it; a traceback ends with what it is.
         told = next((line for line in lines if "rror" in line and "Traceback" not in line), "") or (lines or [""])[-1]
         told = told.strip() or f"exit code {done.returncode}"
+        if "future feature annotations" in told or told.startswith("Try `python -h'"):
+            told = "it is older than Python 3.8"
         text = f"{executable} does not work as a Python ≥ 3.8 ({told}): repair or recreate it."
         raise InterpreterFault(text, {**facts, "kind": "answer", "text": told}) from error
     return _interpreter(answers, executable, chosen_by)

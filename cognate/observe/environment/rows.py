@@ -129,6 +129,8 @@ class Rows:
             self._judge_namespace(row, top, candidates)
             losers = []
         ours = self._tracer.owner(chosen) == "first-party"
+        if not losers and chosen.entry.origin in ("pth", "editable-hook"):
+            self._other_checkout(row, top, chosen)
         if not losers:
             if ours and chosen.kind in ("package", "module") and chosen.entry.origin in USER_ORIGINS:
                 wants = row.get("wants") or self._wants(top, [chosen], None)
@@ -143,6 +145,17 @@ class Rows:
         if ours or chosen.entry.origin in USER_ORIGINS:
             row["own_project"] = self._own(top, chosen, losers[0])
             row["wants"] = self._wants(top, [chosen], losers[0])
+
+    def _other_checkout(self, row: ImportTrace, top: str, chosen: Candidate) -> None:
+        """An editable install that takes the project's own package from another folder than this project's."""
+        root = Path(str(self._project["root"]))
+        if Path(chosen.file).is_relative_to(root):
+            return
+        on_path = {entry.path for entry in self._tracer.path}
+        mine = next(nearby.in_project(top, self._script_folder(), root, self._tracer.command.cwd, on_path), None)
+        if mine is not None and not _same(str(Path(mine["file"], "__init__.py")), str(Path(chosen.file, "__init__.py"))):
+            row["winner"]["checkout"] = mine["file"]
+            row["wants"] = self._wants(top, [chosen], None)
 
     def place(self, top: str, candidate: Candidate) -> ModulePlace:
         """Describe a candidate, with the distribution that put it there."""
@@ -256,6 +269,12 @@ class Rows:
         gone = nearby.REMOVED.get(top)
         if gone is not None and self._tracer.interpreter.version_info[:2] >= gone[0]:
             row["removed_from_python"] = {"since": f"{gone[0][0]}.{gone[0][1]}", "instead": gone[1]}
+        for folder in nearby.site_folders(self._tracer.interpreter.prefix):
+            version = folder.parent.name.removeprefix("python")
+            ours = ".".join(map(str, self._tracer.interpreter.version_info[:2]))
+            file = nearby.offered(folder, top) if version != ours else None
+            if file is not None:
+                row["other_version"] = {"version": version, "file": str(file)}
         for by, path in self._tracer.without_switches():
             then = winner(self._tracer.finder.candidates(top, path))
             if then is not None and then.regular and not self._wants(top, [then], None):

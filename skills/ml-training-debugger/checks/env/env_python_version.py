@@ -61,6 +61,20 @@ def env_python_version(case: Case) -> Iterator[Said]:
                 location=located(case, row["file"], row["line"]),
                 severity=weight(row),
             )
+    for row in judged(case):
+        lies = row.get("other_version")
+        if lies and row.get("status") == "missing":
+            yield Finding(
+                title=f"{top(row)} is installed here for Python {lies['version']}, and Python {version} runs the script",
+                proof=Proof.MEASUREMENT,
+                evidence=(Evidence(f"{top(row)} lies at", lies["file"]), here),
+                fix=Fix(
+                    "The environment was upgraded to another Python: install your requirements into it again.",
+                    (f"`{executable} -m pip install {row.get('install', top(row))}`",),
+                ),
+                location=located(case, row["file"], row["line"]),
+                severity=weight(row),
+            )
     for trouble in troubles(case, "requires-python", "project-python"):
         name = f"{trouble['name']} {trouble.get('version', '')}".rstrip()
         yield Finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
-from cognate.rules.imports import imported_at, judged, python, top, troubles
+from cognate.rules.imports import imported_at, judged, located, python, top, troubles
 
 _TROUBLE = {
     "kind": "stale-editable",
@@ -60,4 +60,20 @@ def env_stale_editable(case: Case) -> Iterator[Said]:
             location=imported_at(case, *(hit or trouble["imports"])),
             severity=Severity.ERROR if hit else Severity.WARNING,
         )
+    for row in judged(case):
+        winner = row.get("winner", {})
+        if winner.get("checkout"):
+            names = ", ".join(item["name"] for item in row.get("wants", [])[:3])
+            yield Finding(
+                title=f"{top(row)} is an editable install of another checkout, {winner['file']}, not of {winner['checkout']}"
+                + (f": {names} is not defined there" if names else ""),
+                proof=Proof.MEASUREMENT,
+                evidence=(
+                    Evidence(f"`{row['statement']}` loads", winner["file"], source=winner.get("by", "")),
+                    Evidence("this project's own", winner["checkout"]),
+                ),
+                fix=Fix(f"Install this checkout: `{python(case)} -m pip install -e .` in its root."),
+                location=located(case, row["file"], row["line"]),
+                severity=Severity.ERROR if names else Severity.WARNING,
+            )
     yield Clear("no editable install points to a folder that is gone")
