@@ -99,8 +99,11 @@ def load_skill(path: Path, origin: str = "folder", kind: str | None = None) -> S
 
 
 def _judges(file: Path, kind: str) -> bool:
-    subjects = re.findall(r"subjects=\{([^}]*)\}", file.read_text(encoding="utf-8"))
-    return any(f'"{kind}"' in words for words in subjects or ['"run"'])
+    text = file.read_text(encoding="utf-8")
+    subjects = re.findall(r"subjects=\{([^}]*)\}", text)
+    if not subjects:
+        return kind == "run" or "subjects" in text  # written in a way that only loading can tell
+    return any(f'"{kind}"' in words for words in subjects)
 
 
 def _load(skill: Path, name: str, file: Path) -> list[Rule]:
