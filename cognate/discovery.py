@@ -76,10 +76,11 @@ def front_matter(text: str, path: Path) -> dict[str, str]:
     return values
 
 
-def load_skill(path: Path, origin: str = "folder") -> Skill:
+def load_skill(path: Path, origin: str = "folder", kind: str | None = None) -> Skill:
     """Load the skill in folder `path` with all its rules. Raises SkillError where its SKILL.md is missing or malformed.
 
     A rule file that cannot be loaded does not take the others with it: it is listed in `broken`, and every diagnosis shows it.
+    With `kind`, files whose rules judge no case of that kind are left out: loading them would cost more than judging.
     """
     manifest = path / "SKILL.md"
     if not manifest.is_file():
@@ -88,13 +89,21 @@ def load_skill(path: Path, origin: str = "folder") -> Skill:
     rules: list[Rule] = []
     broken: list[tuple[str, str]] = []
     for file in sorted((path / "checks").rglob("*.py")):
-        if not file.name.startswith("_"):
+        if not file.name.startswith("_") and (kind is None or _judges(file, kind)):
             try:
                 rules += _load(path, values["name"], file)
             except SkillError as error:
                 broken.append((file.stem.replace("_", "-"), str(error)))
     version = values.get("metadata.version", "0")
     return Skill(values["name"], values["description"], version, path, origin, tuple(rules), tuple(broken))
+
+
+def _judges(file: Path, kind: str) -> bool:
+    text = file.read_text(encoding="utf-8")
+    subjects = re.findall(r"subjects=\{([^}]*)\}", text)
+    if not subjects:
+        return kind == "run" or "subjects" in text  # written in a way that only loading can tell
+    return any(f'"{kind}"' in words for words in subjects)
 
 
 def _load(skill: Path, name: str, file: Path) -> list[Rule]:
@@ -117,14 +126,16 @@ def _module(dotted: str, file: Path) -> ModuleType:
 
 
 @lru_cache(maxsize=8)
-def load_skills(folders: tuple[Path, ...] = ()) -> tuple[Skill, ...]:
+def load_skills(folders: tuple[Path, ...] = (), kind: str | None = None) -> tuple[Skill, ...]:
     """Load the bundled skills, those installed as entry points, and those in `folders`, in this order.
+
+    With `kind`, only the rules that judge cases of that kind.
 
     Raises SkillError where one is malformed or two rules share a code or a name.
     """
-    skills = [load_skill(path.parent, "bundled") for path in sorted(bundled_folder().glob("*/SKILL.md"))]
-    skills += [load_skill(path, f"entry point {name}") for name, path in _installed()]
-    skills += [load_skill(folder) for folder in folders]
+    skills = [load_skill(path.parent, "bundled", kind) for path in sorted(bundled_folder().glob("*/SKILL.md"))]
+    skills += [load_skill(path, f"entry point {name}", kind) for name, path in _installed()]
+    skills += [load_skill(folder, kind=kind) for folder in folders]
     seen: dict[str, str] = {}
     for skill in skills:
         for rule in skill.rules:
@@ -136,6 +147,8 @@ def load_skills(folders: tuple[Path, ...] = ()) -> tuple[Skill, ...]:
 
 
 def _installed() -> Iterable[tuple[str, Path]]:
+    if not _declared():
+        return
     from importlib.metadata import entry_points
 
     for point in entry_points(group=ENTRY_POINTS):
@@ -143,6 +156,18 @@ def _installed() -> Iterable[tuple[str, Path]]:
         if spec is None or not spec.submodule_search_locations:
             raise SkillError(f"Entry point {point.name} names {point.module}, which is no installed package.")
         yield point.name, Path(next(iter(spec.submodule_search_locations)))
+
+
+def _declared() -> bool:
+    """Whether anything installed names our group: importing importlib.metadata to find nothing costs tens of milliseconds."""
+    needle = f"[{ENTRY_POINTS}]".encode()
+    for folder in sys.path:
+        base = Path(folder or ".")
+        for info in base.iterdir() if base.is_dir() else ():
+            file = info / "entry_points.txt"
+            if info.suffix in (".dist-info", ".egg-info") and file.is_file() and needle in file.read_bytes():
+                return True
+    return False
 
 
 def all_rules(skills: Iterable[Skill]) -> list[Rule]:

@@ -10,6 +10,14 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from cognate.case.surroundings import Distribution as Distribution
+from cognate.case.surroundings import DistributionTrouble as DistributionTrouble
+from cognate.case.surroundings import EnvironmentInfo as EnvironmentInfo
+from cognate.case.surroundings import GuardInfo as GuardInfo
+from cognate.case.surroundings import ImportTrace as ImportTrace
+from cognate.case.surroundings import ModulePlace as ModulePlace
+from cognate.case.surroundings import PathEntry as PathEntry
+
 SCHEMA = "cognate.case/1"
 TRAINING_SCHEMA = "cognate.training/1"
 
@@ -219,113 +227,6 @@ class ModelInfo(TypedDict, total=False):
 
     roots: list[RootInfo]
     optimizers: list[OptimizerInfo]
-
-
-class Distribution(TypedDict, total=False):
-    """An installed distribution, read from the name of its metadata folder."""
-
-    name: str
-    version: str
-    location: str  # the folder that holds it
-    metadata: str  # its .dist-info or .egg-info
-    editable: str  # the source folder of an editable install
-
-
-class PathEntry(TypedDict, total=False):
-    """One entry of the `sys.path` that the command gets, in order."""
-
-    path: str
-    origin: Literal["script", "cwd", "PYTHONPATH", "stdlib", "venv", "user-site", "site-packages", "pth", "edit", "editable-hook"]
-    by: str  # what put it there, in words: the variable, the file and line
-    exists: bool
-
-
-class ModulePlace(TypedDict, total=False):
-    """Where a top-level module would be loaded from."""
-
-    file: str  # the module's file or the package's folder
-    kind: Literal["package", "module", "extension", "bytecode", "namespace", "zip", "hook"]
-    entry: str  # the path entry that holds it
-    origin: str  # that entry's origin
-    by: str  # what put that entry there
-    owner: Literal["first-party", "stdlib", "installed"]
-    distribution: str
-    version: str
-    tracked: bool  # git knows the file
-
-
-class GuardInfo(TypedDict, total=False):
-    """The handler that catches the failure of an import."""
-
-    line: int
-    catches: list[str]
-    does: Literal["fallback", "none", "raise", "exit", "pass"]
-    message: str | None
-    sets: list[str]
-    use: dict[str, Any]  # first use that needs the import although it may have failed: {"line": int, "text": str}
-
-
-class ImportTrace(TypedDict, total=False):
-    """How one import of the first-party code resolves, and why. Plain imports of the standard library are not listed."""
-
-    module: str  # dotted, absolute
-    statement: str
-    file: str
-    line: int
-    status: Literal["found", "missing", "unknown"]  # unknown: a hook or an edit that cannot be computed may provide it
-    why: str  # where the status needs words
-    missing: str  # the first component that is not found, such as pkg.sub
-    winner: ModulePlace
-    losers: list[ModulePlace]  # later on the path
-    counterfactual: dict[str, Any]  # {"without": a file or "the edits of sys.path", "then": ModulePlace | None}
-    wants: list[dict[str, Any]]  # names asked of a first-party winner that it lacks: {"name", "file", "line"}
-    own_project: bool  # the installed loser is a copy of the very project that the winner belongs to
-    importers: list[dict[str, Any]]  # installed code that imports the same name: {"file", "line", "certain"}
-    guard: GuardInfo
-    alternative_to: str  # the import stands in the handler of this one
-    gate: str
-    function: str
-    reached: bool  # at module level, or in a function that module-level code calls
-    type_checking: bool
-    breaks_at: list[dict[str, Any]]  # chain of first-party imports to the first one that fails: {"file", "line", "module"}
-    install: str  # the distribution to install for a missing module
-    elsewhere: list[dict[str, Any]]  # where else the module lies: {"kind": "interpreter" | "project", …}
-
-
-class DistributionTrouble(TypedDict, total=False):
-    """An installation of which something is missing or left over."""
-
-    kind: Literal["missing-files", "leftover", "duplicate", "missing-requirement"]
-    name: str
-    version: str
-    location: str
-    imports: list[str]  # modules of it that the first-party code imports
-    files: list[str]  # missing or left over, the first few
-    count: int
-    total: int
-    versions: list[str]
-    locations: list[str]
-    requires: str
-    importer: dict[str, Any]
-
-
-class EnvironmentInfo(TypedDict, total=False):
-    """`environment.json`: the interpreter, its path, what is installed, and how the script's imports resolve."""
-
-    python: dict[str, Any]  # executable, version, prefix, venv, chosen_by, platform
-    command: list[str]  # the command whose environment this is
-    cwd: str
-    project: dict[str, Any]  # root, git, name (from pyproject.toml)
-    path: list[PathEntry]
-    distributions: list[Distribution]
-    imports: list[ImportTrace]
-    path_edits: list[dict[str, Any]]  # file, line, text, action, values, known
-    troubles: list[DistributionTrouble]
-    interpreters: list[dict[str, Any]]  # others found nearby: python, prefix, found_by, version
-    variables: dict[str, str]  # that decide how Python and the training stack behave; secrets redacted
-    packages: dict[str, str]  # versions of the distributions that the first-party code imports
-    sources: list[str]  # the first-party closure
-    unparsed: list[str]  # first-party files that could not be read or parsed
 
 
 class TrainingInfo(TypedDict, total=False):

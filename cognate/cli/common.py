@@ -44,13 +44,17 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def skills_and_settings() -> tuple[tuple[Skill, ...], Settings]:
-    """The skills and settings that hold in the working directory, checked against each other."""
+def skills_and_settings(kind: str | None = None) -> tuple[tuple[Skill, ...], Settings]:
+    """The skills and settings that hold in the working directory, checked against each other.
+
+    With `kind`, the rules that judge cases of that kind are enough, unless the settings name rules.
+    """
     from cognate.discovery import all_rules, load_skills
     from cognate.settings import load_settings
 
     settings = load_settings()
-    skills = load_skills(settings.skill_folders)
+    named = settings.select or settings.ignore or settings.rules
+    skills = load_skills(settings.skill_folders, None if named else kind)
     settings.verify(all_rules(skills))
     return skills, settings
 
@@ -59,7 +63,8 @@ def judge(case: Case, shown_as: str = "") -> tuple[Diagnosis, Settings]:
     """Diagnose `case`; `shown_as` is the path that the reader knows it by, where its folder is temporary."""
     from cognate.diagnosis import diagnose
 
-    skills, settings = skills_and_settings()
+    kind = case.info.get("kind", "run")
+    skills, settings = skills_and_settings(None if kind == "run" else kind)
     diagnosis = diagnose(case, skills, settings.selection)
     if shown_as:
         diagnosis = replace(diagnosis, subject=replace(diagnosis.subject, path=shown_as))

@@ -6,10 +6,6 @@ import io
 import re
 from typing import TextIO
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
-
 from cognate.diagnosis.model import Diagnosed, Diagnosis
 from cognate.render import words
 
@@ -35,17 +31,26 @@ class _Page:
     """Lines of styled text, wrapped at words with a hanging indent where the reader has a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
-        tty = stream.isatty()
         self._buffer = io.StringIO()
-        # rich itself reads NO_COLOR, TERM and COLUMNS.
-        self._console = Console(file=self._buffer, force_terminal=tty, highlight=False, emoji=False)
-        self._width = Console(file=stream).width if tty else None
         self._plain = not _can_encode(stream)
+        self._tty = stream.isatty()
+        if self._tty:  # rich is slow to import, and a pipe needs neither colours nor line breaks
+            from rich.console import Console
+
+            # rich itself reads NO_COLOR, TERM and COLUMNS.
+            self._console = Console(file=self._buffer, force_terminal=True, highlight=False, emoji=False)
+            self._width = Console(file=stream).width
 
     def line(self, *parts: str | tuple[str, str], indent: int = 0, hang: int = 0, whole: bool = False) -> None:
         """Add a line; `whole` ones (code to copy) are never broken."""
+        if not self._tty:
+            plain = "".join(part if isinstance(part, str) else part[0] for part in parts)
+            self._buffer.write(" " * indent + plain.rstrip() + "\n")
+            return
+        from rich.text import Text
+
         text = Text.assemble(*parts)
-        room = max(self._width - indent - hang, 20) if self._width and not whole else 1 << 20
+        room = max(self._width - indent - hang, 20) if not whole else 1 << 20
         for number, piece in enumerate(text.divide(_breaks(text.plain, room))):
             piece.rstrip()
             self._console.print(Text(" " * (indent + hang * (number > 0))) + piece, soft_wrap=True)
@@ -62,6 +67,8 @@ class _Page:
 
 def _breaks(text: str, room: int) -> list[int]:
     """Where to break `text` so that lines fit `room` columns; never inside a word."""
+    from rich.cells import cell_len
+
     breaks, start = [], 0
     for word in re.finditer(r"\S+", text):
         if cell_len(text[start : word.end()]) > room and word.start() > start:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 from cognate.case.case import Case
-from cognate.case.schema import ImportTrace, ModulePlace
-from cognate.rules.model import Location
+from cognate.case.schema import DistributionTrouble, ImportTrace, ModulePlace
+from cognate.rules.model import Evidence, Location, Severity
 
 
 def judged(case: Case) -> list[ImportTrace]:
@@ -71,9 +72,69 @@ def half_installed(case: Case, row: ImportTrace) -> bool:
     if row.get("status") != "missing" or "." in row.get("missing", ""):
         return False
     return bool(row.get("winner", {}).get("distribution")) or any(
-        top(row) in trouble.get("imports", []) and trouble.get("kind") in ("missing-files", "leftover")
+        top(row) in trouble.get("imports", []) and trouble.get("kind") in TELLING
         for trouble in case.environment.get("troubles", [])
     )
+
+
+# Kinds of trouble that say more of a missing module than that it is missing.
+TELLING = frozenset({"missing-files", "leftover", "abi", "damaged", "truncated", "unreadable", "stale-editable"})
+
+
+def troubles(case: Case, *kinds: str) -> list[DistributionTrouble]:
+    """The troubles of these kinds with what is installed."""
+    return [item for item in case.environment.get("troubles", []) if item.get("kind") in kinds]
+
+
+def around(case: Case, *kinds: str) -> list[dict[str, Any]]:
+    """What was seen of these kinds in the surroundings of the command."""
+    return [item for item in case.environment.get("surroundings", []) if item.get("kind") in kinds]
+
+
+def broken(case: Case, *reasons: str) -> list[tuple[ImportTrace, dict[str, Any]]]:
+    """(row, last link) of the imports that break below what they import, for one of these reasons; one for each link."""
+    found: dict[tuple[Any, ...], tuple[ImportTrace, dict[str, Any]]] = {}
+    for row in judged(case):
+        chain = row.get("breaks_at", [])
+        if chain and chain[-1].get("reason") in reasons:
+            found.setdefault((chain[-1]["file"], chain[-1]["line"], chain[-1]["module"]), (row, chain[-1]))
+    return list(found.values())
+
+
+def chain_evidence(case: Case, row: ImportTrace) -> tuple[Evidence, ...]:
+    """The links from the user's import to what breaks, one line each, and what a handler says of it."""
+    lines = [Evidence("import", row["statement"], source=f"{shown(case, row['file'])}:{row['line']}")]
+    for link in row.get("breaks_at", []):
+        at = f"{shown(case, link['file'])}:{link['line']}" if link.get("line") else shown(case, link["file"])
+        lines.append(Evidence("which needs", link["module"], link.get("detail", ""), at))
+    return (*lines, *handler_says(row))
+
+
+def handler_says(row: ImportTrace) -> tuple[Evidence, ...]:
+    """What the handler around the import tells instead of the truth."""
+    message = row.get("guard", {}).get("message")
+    return (Evidence("the handler says instead", message, source=f"line {row['guard']['line']}"),) if message else ()
+
+
+def weight(row: ImportTrace) -> Severity:
+    """How bad the failure of this import is: it stops the script, its silence misleads, or a fallback may be meant."""
+    if fails_aloud(row):
+        return Severity.ERROR if certain(row) else Severity.WARNING
+    guard = row.get("guard", {})
+    return Severity.ERROR if guard.get("use") else Severity.WARNING if guard.get("message") else Severity.INFO
+
+
+def imported_at(case: Case, *modules: str) -> Location | None:
+    """Where the first-party code imports the first of `modules`."""
+    for row in judged(case):
+        if top(row) in modules and row.get("statement"):
+            return located(case, row["file"], row["line"])
+    return None
+
+
+def place_of(case: Case, item: Mapping[str, Any]) -> Location | None:
+    """The location that a surroundings row names."""
+    return located(case, item.get("file"), item.get("line"))
 
 
 def off_by_edit(row: ImportTrace) -> bool:
@@ -83,7 +144,17 @@ def off_by_edit(row: ImportTrace) -> bool:
 
 def told_elsewhere(case: Case, row: ImportTrace) -> bool:
     """Whether another rule names the cause of this missing import more closely than "it is not installed"."""
-    return bool(meant(row)) or half_installed(case, row) or off_by_edit(row)
+    if (
+        row.get("switched_off")
+        or row.get("removed_from_python")
+        or row.get("other_version")
+        or row.get("breaks_at", [{}])[-1].get("reason") in ("abi", "name")
+    ):
+        return True
+    if any(top(row) in item.get("modules", []) for item in around(case, "path-malformed")):
+        return True
+    stale = any(top(row) in item.get("imports", []) for item in troubles(case, "dead-path"))
+    return stale or bool(meant(row)) or half_installed(case, row) or off_by_edit(row)
 
 
 def shown(case: Case, path: str) -> str:
@@ -93,7 +164,9 @@ def shown(case: Case, path: str) -> str:
         inner = PurePath(path).relative_to(cwd) if cwd else None
     except ValueError:
         inner = None
-    return path if inner is None else f"./{inner.as_posix()}"
+    if inner is None:
+        return path
+    return "." if inner.as_posix() == "." else f"./{inner.as_posix()}"
 
 
 def module_file(place: ModulePlace) -> str:

@@ -280,6 +280,7 @@ def test_editable_install_by_an_import_hook(lab: Any) -> None:
 
 def test_edit_that_cannot_be_computed_leaves_the_import_open(lab: Any) -> None:
     lab.write("train.py", "import os, sys\nsys.path.append(os.environ['LIBS'])\nimport inhouse")
+    lab.environ["LIBS"] = "/somewhere"
     diagnosis = lab.diagnose()
     assert not diagnosis.findings
     assert any(item.name == "env-import-missing" and "inhouse" in item.reason for item in diagnosis.not_checked)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cognate.errors import UsageError
 from cognate.observe.environment import describe
+from cognate.observe.environment.interpreter import ask
 
 PRINT_PATH = "import sys, json; print(json.dumps(sys.path))"
 SETTINGS = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -144,7 +145,8 @@ def test_bad_input_is_one_sentence(lab: Any) -> None:
     sick.write_text("#!/bin/sh\nexit 3\n")
     sick.chmod(0o755)
     with pytest.raises(UsageError, match="does not work as a Python"):
-        describe(python=str(sick), cwd=lab.work)
+        ask(str(sick))
+    assert describe(python=str(sick), cwd=lab.work)["startup"][0]["text"] == "exit code 3"
     with pytest.raises(UsageError, match="no module nowhere"):
         describe(module="nowhere", python=lab.python, cwd=lab.work)
 

@@ -17,13 +17,21 @@ from cognate.case.schema import SCHEMA, CaseInfo, EnvironmentInfo
 from cognate.case.store import write_json
 from cognate.errors import UsageError
 from cognate.observe.environment import nearby, syspath
+from cognate.observe.environment.caches import Caches
+from cognate.observe.environment.conflicts import Conflicts
 from cognate.observe.environment.distributions import Distributions, Installed
-from cognate.observe.environment.interpreter import Interpreter, ask
+from cognate.observe.environment.encodings import Encodings
+from cognate.observe.environment.integrity import Integrity
+from cognate.observe.environment.interpreter import Interpreter, InterpreterFault, ask
+from cognate.observe.environment.machine import Machine
 from cognate.observe.environment.redact import redact, variables
 from cognate.observe.environment.rows import Rows
+from cognate.observe.environment.surroundings import Surroundings
 from cognate.observe.environment.syspath import Command, Entry
 from cognate.observe.environment.trace import Tracer
 from cognate.observe.environment.troubles import Troubles
+from cognate.observe.environment.uses import uses
+from cognate.observe.environment.words import Request
 from cognate.observe.source import PathEdit, snapshot
 
 __all__ = ["describe", "examine"]
@@ -40,28 +48,57 @@ def describe(
     cwd: Path | None = None,
     flags: str = "",
     environ: Mapping[str, str] | None = None,
+    request: Request | None = None,
+    machine: Machine | None = None,
 ) -> EnvironmentInfo:
     """Return the environment of `PY [-flags] SCRIPT` or `PY -m MODULE` run in `cwd`, as environment.json holds it.
 
     With neither script nor module it describes the interpreter and the path of an interactive session in `cwd`.
-    `environ` stands for the variables of the user's shell: evidence of what the command would see, obeyed by nothing
-    here. Raises UsageError where the script does not exist or the interpreter does not answer.
+    `request` stands for all of these where a whole command line was read. `environ` stands for the variables of the
+    user's shell: evidence of what the command would see, obeyed by nothing here. An interpreter that does not work is
+    evidence too. Raises UsageError where the script or the interpreter does not exist.
     """
-    environ = os.environ if environ is None else environ
-    cwd = Path(os.path.abspath(cwd or Path.cwd()))
-    if script is not None and not (cwd / script).exists():
-        raise UsageError(f"There is no {script}: give the path of the script to examine.")
-    interpreter = ask(python)
-    command = Command(cwd, script, module, flags)
-    path = syspath.compute(interpreter, command, environ)
-    tracer = Tracer(interpreter, path, command)
-    if module is not None and tracer.entry() is None:
-        raise UsageError(f"There is no module {module} on the path of {interpreter.executable}: check the name.")
+    if request is None:
+        cwd = Path(os.path.abspath(cwd or Path.cwd()))
+        request = Request(Command(cwd, script, module, flags), environ=os.environ if environ is None else environ)
+    command, environ = request.command, request.environ
+    if command.script is not None and not (command.cwd / command.script).exists():
+        raise UsageError(f"There is no {command.script}: give the path of the script to examine.")
+    if request.problem is not None:
+        return _not_started(request, request.problem)
+    try:
+        interpreter = ask(python or request.python, environ, "" if python else request.chosen_by)
+    except InterpreterFault as fault:
+        return _not_started(request, fault.facts)
+    dead: list[tuple[str, str]] = []
+    path = syspath.compute(interpreter, command, environ, dead)
+    tracer = Tracer(interpreter, path, command, environ)
+    if command.module is not None and tracer.entry() is None:
+        raise UsageError(f"There is no module {command.module} on the path of {interpreter.executable}: check the name.")
     tracer.run()
-    return _information(tracer, path, environ)
+    return _information(tracer, path, environ, dead, machine or Machine.here(command.cwd))
 
 
-def _information(tracer: Tracer, path: list[Entry], environ: Mapping[str, str]) -> EnvironmentInfo:
+def _not_started(request: Request, facts: Mapping[str, str]) -> EnvironmentInfo:
+    """What can be told of a command whose interpreter does not work."""
+    command = request.command
+    executable = facts.get("executable") or request.python or ""
+    words = [executable, *([str(command.script)] if command.script else ["-m", command.module] if command.module else [])]
+    return {
+        "python": {"executable": executable, "chosen_by": facts.get("chosen_by") or request.chosen_by, "version": ""},
+        "command": words,
+        "cwd": str(command.cwd),
+        "startup": [dict(facts)],
+        "variables": variables(request.environ),
+        "interpreters": nearby.interpreters(command.cwd, command.cwd, command.cwd, facts.get("prefix", ""), request.environ),
+        "imports": [], "path": [], "distributions": [], "troubles": [], "packages": {}, "sources": [], "unparsed": [],
+        "surroundings": [],
+    }  # fmt: skip
+
+
+def _information(
+    tracer: Tracer, path: list[Entry], environ: Mapping[str, str], dead: list[tuple[str, str]], machine: Machine
+) -> EnvironmentInfo:
     interpreter, command = tracer.interpreter, tracer.command
     distributions = Distributions(
         entry.path for entry in tracer.path if entry.origin not in ("stdlib", "script", "cwd", "editable-hook")
@@ -69,11 +106,15 @@ def _information(tracer: Tracer, path: list[Entry], environ: Mapping[str, str]) 
     entry = tracer.entry()
     folder = entry.parent if entry is not None else command.cwd
     project = nearby.project(folder, command.cwd)
-    others = nearby.interpreters(folder, Path(project["root"]), command.cwd, interpreter.prefix, environ)
+    root = Path(project["root"])
+    others = nearby.interpreters(folder, root, command.cwd, interpreter.prefix, environ)
     rows = Rows(tracer, distributions, project, others)
     imports = rows.all()
     used = {name: item for name in rows.external() if (item := rows.provider(name)) is not None}
-    tops = {traced.item.top for traced in tracer.traced if not traced.item.level}
+    tops = frozenset(traced.item.top for traced in tracer.traced if not traced.item.level)
+    missing = frozenset(traced.item.top for traced in tracer.traced if traced.status == "missing" and not traced.item.level)
+    conflicts = Conflicts(distributions, used, interpreter, root, folder)
+    asked = uses(tracer.files)
     return {
         "python": _python(interpreter),
         "command": _words(command, interpreter),
@@ -85,8 +126,20 @@ def _information(tracer: Tracer, path: list[Entry], environ: Mapping[str, str]) 
         ],
         "distributions": [_distribution(item) for item in distributions.all],
         "imports": imports,
+        "dead_paths": [{"path": folder, "by": place} for folder, place in dead],
         "path_edits": [_edit(edit) for edit in tracer.edits],
-        "troubles": Troubles(distributions, used, tops, tracer.path, tracer.finder).all(),
+        "troubles": [
+            *Troubles(distributions, used, tops, tracer.path, tracer.finder, conflicts.markers).all(),
+            *Integrity(distributions, used, interpreter, dead, missing).all(),
+            *conflicts.all(),
+        ],
+        "startup": [{"kind": "customize", **item} for item in tracer.customized if "does" in item],
+        "surroundings": [
+            *Surroundings(interpreter, command, environ, asked, used, tops, distributions, machine, missing).all(),
+            *Caches(command.cwd, environ, asked, tops).all(),
+            *Encodings(interpreter, command, environ, tracer.files, asked).all(),
+            *({"kind": "metadata-read", **use} for use in asked.metadata if distributions.named(use["name"]) is None),
+        ],
         "interpreters": others,
         "variables": variables(environ),
         "packages": _packages(distributions, used),
@@ -107,6 +160,7 @@ def _python(interpreter: Interpreter) -> dict[str, Any]:
         "version": interpreter.version,
         "implementation": interpreter.implementation,
         "platform": interpreter.platform,
+        "libc": interpreter.libc,
         "prefix": interpreter.prefix,
         "base_prefix": interpreter.base_prefix,
         "venv": interpreter.venv is not None,
@@ -117,6 +171,10 @@ def _words(command: Command, interpreter: Interpreter) -> list[str]:
     words = [interpreter.executable, *([f"-{command.flags}"] if command.flags else [])]
     if command.script is not None:
         return [*words, str(command.script)]
+    if command.code is not None:
+        return [*words, "-c", command.code]
+    if command.tests is not None:
+        return [*words, "-m", "pytest", str(command.tests)]
     return [*words, "-m", command.module] if command.module is not None else words
 
 
@@ -139,20 +197,23 @@ def _edit(edit: PathEdit) -> dict[str, Any]:
 def examine(
     case: Path,
     *,
-    script: Path | None,
-    module: str | None,
-    python: str | None,
-    cwd: Path,
-    flags: str = "",
+    request: Request,
+    python: str | None = None,
+    errors: list[dict[str, Any]] | None = None,
+    machine: Machine | None = None,
 ) -> None:
-    """Write case.json, environment.json and source/ of the command's environment into the folder `case`.
+    """Write case.json, environment.json and source/ of the command that `request` describes into the folder `case`.
 
-    Raises UsageError where the script does not exist or the interpreter does not answer.
+    `python` overrides the interpreter, `errors` is what a log told. Raises UsageError where the script or the
+    interpreter does not exist.
     """
     started = datetime.now(timezone.utc)
-    environment = describe(script=script, module=module, python=python, cwd=cwd, flags=flags)
+    environment = describe(request=request, python=python, machine=machine)
+    if errors:
+        environment["errors"] = errors
     case.mkdir(parents=True, exist_ok=True)
-    subject = str(script) if script is not None else module
+    command = request.command
+    subject = next((str(i) for i in (command.script, command.module, command.tests, command.code) if i is not None), None)
     executable = environment["python"]["executable"]
     info: CaseInfo = {
         "schema": SCHEMA,
@@ -171,6 +232,7 @@ def examine(
         info["script"] = subject
     files = [Path(file) for file in environment["sources"]]
     if files:
-        snapshot(None, case, files[0].parent if module is None else Path(environment["cwd"]), files)
+        base = files[0].parent if command.module is None else Path(environment["cwd"])
+        snapshot(None, case, base, [file for file in files if file.is_file()])
     write_json(case / "environment.json", environment)
     write_json(case / "case.json", info)

@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from cognate.observe.environment.versions import Requirement, applies, requirement
 
 METADATA_LIMIT = 5_000_000
+# Lines of RECORD are PATH,HASH,SIZE; a large wheel has ten thousands of them, most of which are no modules.
+MODULE_FILE = re.compile(r'^"?([^,"\n]*\.(?:py|so|pyd)(?:\.\d[\d.]*)?)"?,[^,\n]*,(\d*)\r?$', re.MULTILINE)
+TOP = re.compile(r'^"?([^/,"\n]+)(?=[/,])', re.MULTILINE)
+MANY_FILES = 600  # from here on only the upper folders of a distribution are compared with RECORD
+EXTRA_ONLY = re.compile(r";\s*\(?extra\s*==|\band\s+extra\s*==")
 TESTS = re.compile(r"(^|/)(tests?|testing|examples?)/")
 # Import names that no rule of spelling leads to the distribution's name.
 DISTRIBUTION_OF = {
     "Crypto": "pycryptodome", "IPython": "ipython", "MySQLdb": "mysqlclient", "OpenSSL": "pyOpenSSL", "PIL": "pillow",
     "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
     "dotenv": "python-dotenv", "faiss": "faiss-cpu", "fitz": "PyMuPDF", "git": "GitPython", "hydra": "hydra-core",
-    "ignite": "pytorch-ignite", "jwt": "PyJWT", "pl_bolts": "lightning-bolts", "psycopg2": "psycopg2-binary",
+    "ignite": "pytorch-ignite", "jwt": "PyJWT", "pkg_resources": "setuptools", "flash_attn": "flash-attn",
+    "pl_bolts": "lightning-bolts", "psycopg2": "psycopg2-binary",
     "rouge": "rouge-score", "serial": "pyserial", "skimage": "scikit-image", "sklearn": "scikit-learn",
     "tensorboardX": "tensorboardX", "umap": "umap-learn", "usb": "pyusb", "wx": "wxPython", "yaml": "PyYAML",
     "zmq": "pyzmq",
@@ -42,12 +51,36 @@ class Installed:
     folder: Path  # the site folder that holds it
     metadata: Path
 
+    _read: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    _known: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def data(self, file: str) -> bytes:
+        """The metadata file `file`, empty where there is none; read once."""
+        if file not in self._read:
+            try:
+                self._read[file] = (self.metadata / file).read_bytes()[:METADATA_LIMIT]
+            except OSError:
+                self._read[file] = b""
+        return self._read[file]
+
     def text(self, file: str) -> str:
-        """The metadata file `file`, empty where there is none."""
-        try:
-            return (self.metadata / file).read_bytes()[:METADATA_LIMIT].decode("utf-8", "replace")
-        except OSError:
-            return ""
+        """As `data`, decoded."""
+        return self.data(file).decode("utf-8", "replace")
+
+    def fields(self, name: str) -> list[str]:
+        """The values of the METADATA (or PKG-INFO) header `name`."""
+        head = (self.text("METADATA") or self.text("PKG-INFO")).partition("\n\n")[0]
+        return [line.partition(":")[2].strip() for line in head.splitlines() if line.startswith(f"{name}:")]
+
+    def fields_of(self, file: str, name: str) -> list[str]:
+        """The values of the header `name` in another metadata file, such as WHEEL."""
+        lines = (line.partition(":") for line in self.text(file).splitlines())
+        return [value.strip() for key, _, value in lines if key == name]
+
+    @property
+    def title(self) -> str:
+        """The name as its makers spell it."""
+        return next(iter(self.fields("Name")), self.name)
 
     @property
     def editable(self) -> str | None:
@@ -71,26 +104,37 @@ class Installed:
         return url.removeprefix("file://") if url.startswith("file://") else None
 
     def record(self) -> list[str]:
-        """Paths in RECORD, relative to `folder`."""
-        return [row.rpartition(",")[0].rpartition(",")[0].strip('"') for row in self.text("RECORD").splitlines() if row]
+        """Module and library files in RECORD, relative to `folder`."""
+        return [path for path, _ in self.sizes()]
+
+    def sizes(self) -> list[tuple[str, str]]:
+        """(path, size in bytes as it stands there) of the module and library files in RECORD."""
+        if "sizes" not in self._known:
+            self._known["sizes"] = MODULE_FILE.findall(self.text("RECORD"))
+        found: list[tuple[str, str]] = self._known["sizes"]
+        return found
 
     def modules(self) -> set[str]:
         """Top-level modules that it installs, by top_level.txt or else by RECORD."""
         listed = {line.strip() for line in self.text("top_level.txt").splitlines() if line.strip()}
         if listed:
             return listed
-        tops = {path.partition("/")[0] for path in self.record() if not path.startswith((".", "/"))}
-        return {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".egg-info", ".data"))}
+        tops = set(TOP.findall(self.text("RECORD")))
+        return {top.partition(".")[0] for top in tops if not top.endswith((".dist-info", ".egg-info", ".data"))} - {""}
 
-    def requirements(self) -> list[str]:
-        """Names of what it needs without condition (no marker, no extra)."""
-        found = []
-        for line in self.text("METADATA").partition("\n\n")[0].splitlines():
-            if line.startswith("Requires-Dist:") and ";" not in line:
-                match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.partition(":")[2].strip())
-                if match:
-                    found.append(match.group())
-        return found
+    def requirements(self, markers: Mapping[str, str], extra: str = "") -> list[Requirement]:
+        """What it needs on an interpreter with these marker values; with `extra`, only what that extra adds."""
+        if extra:
+            read = [found for line in self.fields("Requires-Dist") if (found := requirement(line))]
+            plain = self.requirements(markers)
+            return [item for item in read if item not in plain and applies(item.marker, {**markers, "extra": extra})]
+        if "requirements" not in self._known:
+            # Most lines belong to extras: they are told apart before anything is parsed.
+            lines = [line for line in self.fields("Requires-Dist") if not EXTRA_ONLY.search(line)]
+            read = [found for line in lines if (found := requirement(line))]
+            self._known["requirements"] = [item for item in read if applies(item.marker, {**markers, "extra": ""})]
+        known: list[Requirement] = self._known["requirements"]
+        return known
 
 
 class Distributions:
@@ -130,7 +174,9 @@ class Distributions:
         likely = self.by_name.get(normal(distribution_name(module)), []) + self.by_name.get(normal(module), [])
         here = [item for item in self.all if folder is None or str(item.folder) == folder]
         for item in likely:
-            if item in here and (module in item.modules() or not (item.text("RECORD") or item.text("top_level.txt"))):
+            if item in here and (
+                module in item.modules() or item.editable or not (item.text("RECORD") or item.text("top_level.txt"))
+            ):
                 return item
         needle = module.encode()
         for item in here:
@@ -140,20 +186,17 @@ class Distributions:
 
 
 def _mentions(item: Installed, needle: bytes) -> bool:
-    for file in ("top_level.txt", "RECORD"):
-        try:
-            data = (item.metadata / file).read_bytes()
-        except OSError:
-            continue
-        return data.startswith(needle) or b"\n" + needle in data
-    return False
+    return any(item.data(file).startswith(needle) or b"\n" + needle in item.data(file) for file in ("top_level.txt", "RECORD"))
 
 
 def missing_files(item: Installed) -> tuple[list[str], int]:
     """Return (module files of RECORD that are not there, tests left aside; the number of module files it lists)."""
+    record = item.record()
+    if len(record) > MANY_FILES:
+        record = [path for path in record if path.count("/") <= 2]
     listed = [
         path
-        for path in item.record()
+        for path in record
         if path.endswith((".py", ".so", ".pyd")) and not path.startswith((".", "/")) and not TESTS.search(path)
     ]
     folders: dict[str, frozenset[str]] = {}

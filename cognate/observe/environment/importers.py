@@ -152,6 +152,14 @@ class Importers:
                     folders.append(path)
 
 
+def statements(data: bytes) -> Iterator[tuple[int, str, list[str]]]:
+    """(line, module, names asked of it) of the import statements at the left margin, as the pattern finds them."""
+    for match in _STATEMENT.finditer(data):
+        line = data.count(b"\n", 0, match.start()) + 1
+        for module, names in _targets(match):
+            yield line, module, names
+
+
 def _targets(match: re.Match[bytes]) -> Iterator[tuple[str, list[str]]]:
     """The modules that one statement imports, each with the names asked of it."""
     if match["plain"] is not None:

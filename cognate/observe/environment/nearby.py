@@ -40,9 +40,12 @@ def interpreters(folder: Path, root: Path, cwd: Path, prefix: str, environ: Mapp
     inside = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
     for place in dict.fromkeys([*inside, root, cwd]):
         places += [(place / name, f"{place / name} beside the code") for name in VENV_NAMES]
+    pip = shutil.which("pip", path=environ.get("PATH")) or shutil.which("pip3", path=environ.get("PATH"))
     command = shutil.which("python", path=environ.get("PATH")) or shutil.which("python3", path=environ.get("PATH"))
     if command:
         places.append((Path(command).parent.parent, "`python` on PATH"))
+    if pip:
+        places.append((_owner_of(Path(pip)), f"`pip` on PATH ({pip}) installs there"))
     found: dict[str, dict[str, Any]] = {}
     for place, found_by in places:
         real = os.path.abspath(place)
@@ -50,6 +53,16 @@ def interpreters(folder: Path, root: Path, cwd: Path, prefix: str, environ: Mapp
         if python is not None and real != os.path.abspath(prefix) and real not in found:
             found[real] = {"python": os.path.abspath(python), "prefix": real, "found_by": found_by}
     return list(found.values())
+
+
+def _owner_of(program: Path) -> Path:
+    """The prefix that a program such as pip works for, by its shebang line."""
+    try:
+        words = program.read_bytes()[:300].partition(b"\n")[0].removeprefix(b"#!").decode("utf-8", "replace").split()
+    except OSError:
+        words = []
+    python = Path(words[0]) if words and "python" in Path(words[0]).name else program
+    return python.parent.parent
 
 
 def site_folders(prefix: str) -> list[Path]:
@@ -90,6 +103,55 @@ def in_project(module: str, folder: Path, root: Path, cwd: Path, path: set[str])
             if file is not None:
                 yield {"kind": "project", "root": str(place), "file": str(file)}
                 return
+
+
+# Modules that left the standard library: since which version, and what takes their place (PEP 594, PEP 632, What's New).
+REMOVED = {
+    "distutils": ((3, 12), "setuptools"),
+    "imp": ((3, 12), "importlib"),
+    "asyncore": ((3, 12), "asyncio"),
+    "asynchat": ((3, 12), "asyncio"),
+    "smtpd": ((3, 12), "aiosmtpd"),
+    "cgi": ((3, 13), "legacy-cgi"),
+    "pipes": ((3, 13), "subprocess"),
+    "crypt": ((3, 13), "hashlib"),
+    "telnetlib": ((3, 13), "telnetlib3"),
+    "imghdr": ((3, 13), "filetype"),
+    "sndhdr": ((3, 13), "filetype"),
+    "audioop": ((3, 13), "audioop-lts"),
+    "uu": ((3, 13), "base64"),
+    "xdrlib": ((3, 13), "struct"),
+    "lib2to3": ((3, 13), "libcst"),
+}
+# Distributions that offer the same thing under another import name: (missing module, installed distribution, its module).
+RENAMED = (
+    ("lightning", "pytorch-lightning", "pytorch_lightning"), ("pytorch_lightning", "lightning", "lightning.pytorch"),
+    ("sklearn", "scikit-learn-intelex", "sklearnex"), ("tensorboardX", "tensorboard", "torch.utils.tensorboard"),
+    ("apex", "torch", "torch.amp"), ("skopt", "scikit-optimize", "skopt"), ("faiss_gpu", "faiss-cpu", "faiss"),
+)  # fmt: skip
+
+
+def similar(module: str, folders: list[str], distributions: Any) -> list[dict[str, str]]:
+    """Files on the path whose names differ from `module` by case, hyphens or a slip, and packages that were renamed."""
+    found = []
+    for folder in folders:
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for name in names:
+            stem = name.removesuffix(".py")
+            is_module = name.endswith(".py") or os.path.isfile(os.path.join(folder, name, "__init__.py"))
+            if is_module and stem != module and _folded(stem) == _folded(module):
+                found.append({"kind": "spelling", "file": os.path.join(folder, name), "name": stem})
+    for missing, distribution, other in RENAMED:
+        if missing == module and distributions.named(distribution) is not None:
+            found.append({"kind": "renamed", "distribution": distribution, "name": other})
+    return found
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name).lower()
 
 
 def tracked(file: Path) -> bool:

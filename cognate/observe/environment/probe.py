@@ -68,6 +68,24 @@ def stdlib_names(path: list[str]) -> list[str]:
     return sorted(name for name in found if name.isidentifier() and name != "test")
 
 
+def magic() -> str:
+    """The mark of this version's bytecode files, in hexadecimal."""
+    try:
+        from importlib.util import MAGIC_NUMBER
+
+        return MAGIC_NUMBER.hex()
+    except ImportError:
+        return ""
+
+
+def libc() -> str:
+    """Version of the C library, such as "glibc 2.36"."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, OSError, ValueError):
+        return ""
+
+
 def main() -> None:
     """Print the answers."""
     from importlib import machinery
@@ -92,6 +110,9 @@ def main() -> None:
         "preloaded": preloaded,
         "site": site_folders(prefix, config),
         "extensions": machinery.EXTENSION_SUFFIXES,
+        "machine": os.uname().machine if hasattr(os, "uname") else "",
+        "libc": libc(),
+        "magic": magic(),
     }
     sys.stdout.write(json.dumps(answers, ensure_ascii=True) + "\n")
 

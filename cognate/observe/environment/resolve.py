@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cognate.observe.environment.syspath import Entry
+
+# Paths to be taken for absent: the world as a fix would leave it.
+ABSENT: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Candidate:
     file: str
     kind: str  # package | module | extension | bytecode | namespace | zip | hook
     entry: Entry
+    beside: str = ""  # a source file of the same name that this one hides
 
     @property
     def regular(self) -> bool:
@@ -38,7 +41,8 @@ class Finder:
         """Names in `folder`; empty where it cannot be read."""
         if folder not in self._listings:
             try:
-                self._listings[folder] = frozenset(os.listdir(folder))
+                names = os.listdir(folder)
+                self._listings[folder] = frozenset(n for n in names if not ABSENT or os.path.join(folder, n) not in ABSENT)
             except OSError:
                 self._listings[folder] = frozenset()
         return self._listings[folder]
@@ -51,11 +55,12 @@ class Finder:
         if name in names and os.path.isdir(base):
             inner = self.listing(base)
             if any(f"__init__{suffix}" in inner for suffix, _ in self._suffixes):
-                return Candidate(base, "package", entry)
+                return Candidate(base, "package", entry, f"{base}.py" if f"{name}.py" in names else "")
             bare = True
         for suffix, kind in self._suffixes:
             if name + suffix in names and not os.path.isdir(base + suffix):
-                return Candidate(base + suffix, kind, entry)
+                hides = kind == "extension" and f"{name}.py" in names
+                return Candidate(base + suffix, kind, entry, f"{base}.py" if hides else "")
         return Candidate(base, "namespace", entry) if bare else None
 
     def candidates(self, name: str, path: Sequence[Entry]) -> list[Candidate]:
@@ -75,6 +80,8 @@ class Finder:
 
     def _in_zip(self, name: str, entry: Entry) -> Candidate | None:
         if entry.path not in self._zips:
+            import zipfile  # hardly any path holds an archive
+
             try:
                 with zipfile.ZipFile(entry.path) as archive:
                     self._zips[entry.path] = frozenset(archive.namelist())

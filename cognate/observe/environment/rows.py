@@ -67,7 +67,7 @@ class Rows:
         if traced.status != "found":
             return True
         if chosen is None:  # a relative import
-            return self._breaks(traced) != []
+            return self._breaks(traced) != [] or bool(traced.cycle)
         return self._tracer.owner(chosen) != "stdlib" or traced.item.guard is not None
 
     def _row(self, traced: Traced) -> ImportTrace:
@@ -94,6 +94,8 @@ class Rows:
         chosen = traced.winner
         if chosen is not None:
             self._places(row, item.top, traced.candidates, chosen)
+        if traced.cycle:
+            row["cycle"] = traced.cycle
         breaks = self._breaks(traced)
         if breaks:
             row["breaks_at"] = breaks
@@ -118,14 +120,20 @@ class Rows:
 
     def _places(self, row: ImportTrace, top: str, candidates: list[Candidate], chosen: Candidate) -> None:
         row["winner"] = self.place(top, chosen)
+        if chosen.beside:
+            row["winner"]["beside"] = chosen.beside
+            other = Candidate(chosen.beside, "module", chosen.entry)
+            row["wants"] = self._wants(top, [chosen], other)
         losers = [item for item in candidates if item is not chosen and (item.regular or not chosen.regular)]
         if chosen.kind == "namespace":
             self._judge_namespace(row, top, candidates)
             losers = []
         ours = self._tracer.owner(chosen) == "first-party"
+        if not losers and chosen.entry.origin in ("pth", "editable-hook"):
+            self._other_checkout(row, top, chosen)
         if not losers:
             if ours and chosen.kind in ("package", "module") and chosen.entry.origin in USER_ORIGINS:
-                wants = self._wants(top, [chosen], None)
+                wants = row.get("wants") or self._wants(top, [chosen], None)
                 row |= {"wants": wants} if wants else {}
                 row["winner"]["tracked"] = bool(wants) and nearby.tracked(Path(chosen.file))
             return
@@ -137,6 +145,17 @@ class Rows:
         if ours or chosen.entry.origin in USER_ORIGINS:
             row["own_project"] = self._own(top, chosen, losers[0])
             row["wants"] = self._wants(top, [chosen], losers[0])
+
+    def _other_checkout(self, row: ImportTrace, top: str, chosen: Candidate) -> None:
+        """An editable install that takes the project's own package from another folder than this project's."""
+        root = Path(str(self._project["root"]))
+        if Path(chosen.file).is_relative_to(root):
+            return
+        on_path = {entry.path for entry in self._tracer.path}
+        mine = next(nearby.in_project(top, self._script_folder(), root, self._tracer.command.cwd, on_path), None)
+        if mine is not None and not _same(str(Path(mine["file"], "__init__.py")), str(Path(chosen.file, "__init__.py"))):
+            row["winner"]["checkout"] = mine["file"]
+            row["wants"] = self._wants(top, [chosen], None)
 
     def place(self, top: str, candidate: Candidate) -> ModulePlace:
         """Describe a candidate, with the distribution that put it there."""
@@ -153,7 +172,7 @@ class Rows:
             folder = candidate.entry.path if owner == "installed" and candidate.kind != "hook" else None
             provider = self.provider(top, folder)
             if provider is not None:
-                place["distribution"], place["version"] = provider.name, provider.version
+                place["distribution"], place["version"] = provider.title, provider.version
         return place
 
     def _judge_namespace(self, row: ImportTrace, top: str, candidates: list[Candidate]) -> None:
@@ -198,7 +217,9 @@ class Rows:
         return not installed and not os.path.isdir(chosen.file) and _same(chosen.file, loser.file)
 
     def _breaks(self, traced: Traced, seen: frozenset[Path] = frozenset()) -> list[dict[str, Any]]:
-        """The chain of unguarded imports, below the files that `traced` runs, to the first that is missing."""
+        """The chain of unguarded imports, below the files that `traced` runs, to the first that breaks."""
+        if traced.breaks:
+            return traced.breaks
         for file in traced.runs:
             if file in seen:
                 continue
@@ -208,7 +229,7 @@ class Rows:
                     continue
                 link = {"file": str(item.file), "line": item.line, "module": inner.missing or inner.module}
                 if inner.status == "missing":
-                    return [link]
+                    return [link | {"reason": "missing", "detail": inner.why}]
                 below = self._breaks(inner, seen | {file})
                 if below:
                     return [link, *below]
@@ -227,6 +248,8 @@ class Rows:
         first = winner(before)
         if first is not None and first.regular and "." not in missing:
             row["counterfactual"] = {"without": "the edits of sys.path", "then": self.place(top, first)}
+        if "." not in missing and top == missing:
+            self._explain_absence(row, top)
         folder = self._script_folder()
         root = Path(str(self._project["root"]))
         on_path = {entry.path for entry in self._tracer.path}
@@ -235,6 +258,28 @@ class Rows:
             elsewhere += nearby.in_project(top, folder, root, self._tracer.command.cwd, on_path)
         if elsewhere:
             row["elsewhere"] = elsewhere
+        elif top == missing:
+            similar = nearby.similar(
+                top, [entry.path for entry in self._tracer.path if entry.origin in USER_ORIGINS], self._distributions
+            )
+            row |= {"similar": similar} if similar else {}
+
+    def _explain_absence(self, row: ImportTrace, top: str) -> None:
+        """Whether flags, variables or the version of Python are why `top` is not there."""
+        gone = nearby.REMOVED.get(top)
+        if gone is not None and self._tracer.interpreter.version_info[:2] >= gone[0]:
+            row["removed_from_python"] = {"since": f"{gone[0][0]}.{gone[0][1]}", "instead": gone[1]}
+        for folder in nearby.site_folders(self._tracer.interpreter.prefix):
+            version = folder.parent.name.removeprefix("python")
+            ours = ".".join(map(str, self._tracer.interpreter.version_info[:2]))
+            file = nearby.offered(folder, top) if version != ours else None
+            if file is not None:
+                row["other_version"] = {"version": version, "file": str(file)}
+        for by, path in self._tracer.without_switches():
+            then = winner(self._tracer.finder.candidates(top, path))
+            if then is not None and then.regular and not self._wants(top, [then], None):
+                row["switched_off"] = {"by": by, "then": self.place(top, then)}
+                return
 
     def _script_folder(self) -> Path:
         entry = self._tracer.entry()

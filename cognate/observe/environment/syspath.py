@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cognate.observe.environment.interpreter import Interpreter
 from cognate.observe.source import PathEdit
+from cognate.observe.source.edits import EditReader
+from cognate.observe.source.evaluate import Evaluator
 
 PTH_LIMIT = 100_000
 
@@ -26,18 +28,35 @@ class Entry:
 
 @dataclass(frozen=True)
 class Command:
-    """What is run: a script or a module, from a folder, with the interpreter's own one-letter flags."""
+    """What is run: a script, a module, code or tests, from a folder, with the interpreter's own one-letter flags."""
 
     cwd: Path
-    script: Path | None = None
+    script: Path | None = None  # or a notebook
     module: str | None = None
     flags: str = ""  # such as "I" or "sE"
+    code: str | None = None  # of `python -c`
+    tests: Path | None = None  # what pytest is asked to run
+    before: str = ""  # the folder that leads the path of pytest itself
+
+    @property
+    def isolated(self) -> bool:
+        """Whether Python ignores the variables and the user's own folder."""
+        return "I" in self.flags
+
+    @property
+    def obeys_variables(self) -> bool:
+        """Whether PYTHON* variables count."""
+        return not self.isolated and "E" not in self.flags
 
 
-def compute(interpreter: Interpreter, command: Command, environ: Mapping[str, str]) -> list[Entry]:
-    """Return the path as Python computes it before the first line of the script runs."""
-    isolated = "I" in command.flags
-    obeys = not isolated and "E" not in command.flags
+def compute(
+    interpreter: Interpreter, command: Command, environ: Mapping[str, str], dead: list[tuple[str, str]] | None = None
+) -> list[Entry]:
+    """Return the path as Python computes it before the first line of the script runs.
+
+    `dead` collects (folder, file:line) of .pth lines whose folder does not exist.
+    """
+    isolated, obeys = command.isolated, command.obeys_variables
     builder = _Builder()
     value = environ.get("PYTHONPATH", "") if obeys else ""
     for part in value.split(os.pathsep) if value else ():
@@ -50,9 +69,16 @@ def compute(interpreter: Interpreter, command: Command, environ: Mapping[str, st
             if Path(folder).is_dir() and not (kind == "user-site" and no_user):
                 builder.add(folder, kind, _SITE_WORDS[kind])
                 builder.read_pth(Path(folder))
-    safe = isolated or "P" in command.flags or (obeys and bool(environ.get("PYTHONSAFEPATH")))
-    first = [] if isolated or (safe and interpreter.version_info >= (3, 11)) else _first(command)
+    if dead is not None:
+        dead += builder.dead
+    first = [] if safe_path(interpreter, command, environ) else _first(command)
     return [*first, *builder.entries, *builder.hooks]
+
+
+def safe_path(interpreter: Interpreter, command: Command, environ: Mapping[str, str]) -> bool:
+    """Whether Python leaves out the script's or the working folder (-I, -P, PYTHONSAFEPATH)."""
+    wanted = "P" in command.flags or (command.obeys_variables and bool(environ.get("PYTHONSAFEPATH")))
+    return command.isolated or (wanted and interpreter.version_info >= (3, 11))
 
 
 _SITE_WORDS = {
@@ -65,8 +91,12 @@ _SITE_WORDS = {
 def _first(command: Command) -> list[Entry]:
     if command.script is not None:
         target = Path(os.path.realpath(command.cwd / command.script))
+        if target.suffix == ".ipynb":
+            return [Entry(str(target.parent), "script", "Jupyter starts the kernel in the notebook's own folder")]
         folder = target if target.is_dir() else target.parent
         return [Entry(str(folder), "script", "Python puts the script's own folder first")]
+    if command.tests is not None and command.before != str(command.cwd):
+        return [Entry(command.before, "script", "the folder of the pytest command")]
     return [Entry(os.path.abspath(command.cwd), "cwd", "Python puts the working folder first")]
 
 
@@ -76,6 +106,7 @@ class _Builder:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.hooks: list[Entry] = []
+        self.dead: list[tuple[str, str]] = []
         self._known: set[str] = set()
 
     def add(self, path: str, origin: str, by: str) -> None:
@@ -108,6 +139,8 @@ class _Builder:
         target = os.path.abspath(folder / line)
         if Path(target).exists():
             self.add(target, "pth", f"{file}:{number}")
+        elif "\0" not in line:
+            self.dead.append((target, f"{file}:{number}"))
 
     def _hook(self, folder: Path, file: Path, number: int, line: str) -> None:
         """A code line that installs the finder of an editable install: its table is read, the code is not run."""
@@ -116,6 +149,16 @@ class _Builder:
         mapping = _mapping(finder) if "editable" in module else None
         if mapping is not None:
             self.hooks.append(Entry(str(finder), "editable-hook", f"{file}:{number}", tuple(sorted(mapping.items()))))
+            return
+        try:
+            statements = ast.parse(line).body
+        except (SyntaxError, ValueError):
+            return
+        reader = EditReader(file, Evaluator(file, folder))
+        for statement in statements:
+            edit = reader.read(statement, None)
+            if edit is not None:
+                self.entries = apply_edit(self.entries, edit, folder, "pth", f"{file}:{number}")
 
 
 def _mapping(finder: Path) -> dict[str, str] | None:
@@ -134,12 +177,12 @@ def _mapping(finder: Path) -> dict[str, str] | None:
     return None
 
 
-def apply_edit(path: list[Entry], edit: PathEdit, cwd: Path) -> list[Entry]:
+def apply_edit(path: list[Entry], edit: PathEdit, cwd: Path, origin: str = "edit", place: str = "") -> list[Entry]:
     """Return the path after `edit`. An edit that cannot be computed leaves it as it was."""
-    place = f"{edit.file}:{edit.line}"
+    place = place or f"{edit.file}:{edit.line}"
 
     def entries(values: tuple[str, ...]) -> list[Entry]:
-        return [Entry(os.path.abspath(cwd / value), "edit", place) for value in values]
+        return [Entry(os.path.abspath(cwd / value), origin, place) for value in values]
 
     before, after = entries(edit.before), entries(edit.after)
     if edit.action == "insert":

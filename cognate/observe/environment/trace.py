@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from cognate.observe.environment import binary
+from cognate.observe.environment.below import Below
+from cognate.observe.environment.collect import base_of, collected, stops
 from cognate.observe.environment.interpreter import Interpreter
 from cognate.observe.environment.resolve import Candidate, Finder, submodule, winner
-from cognate.observe.environment.syspath import Command, Entry, apply_edit
+from cognate.observe.environment.syspath import Command, Entry, apply_edit, compute
 from cognate.observe.source import Import, PathEdit, module_file, scan
 from cognate.observe.source.closure import FILE_LIMIT, INSTALLED
+from cognate.observe.source.names import bound_before
+from cognate.observe.source.text import SUBSTITUTES
 
 
 @dataclass
@@ -24,6 +31,8 @@ class Traced:
     missing: str | None = None
     candidates: list[Candidate] = field(default_factory=list)
     runs: list[Path] = field(default_factory=list)  # first-party files that it runs
+    breaks: list[dict[str, Any]] = field(default_factory=list)  # links to what breaks below an installed module
+    cycle: dict[str, Any] = field(default_factory=dict)  # a name asked of a module that is still being loaded
 
     @property
     def winner(self) -> Candidate | None:
@@ -34,8 +43,11 @@ class Traced:
 class Tracer:
     """Walks the closure of one command. Nothing is imported or run."""
 
-    def __init__(self, interpreter: Interpreter, path: list[Entry], command: Command) -> None:
+    def __init__(
+        self, interpreter: Interpreter, path: list[Entry], command: Command, environ: Mapping[str, str] | None = None
+    ) -> None:
         self.interpreter = interpreter
+        self.environ = environ or {}
         self.initial = path  # before any edit
         self.path = path
         self.command = command
@@ -46,15 +58,26 @@ class Tracer:
         self.edits: list[PathEdit] = []
         self.unparsed: list[Path] = []
         self.uncertain = False  # an edit of the path could not be computed
+        self.customized: list[dict[str, Any]] = []  # what sitecustomize and usercustomize do before the script
+        self._below_installed = Below(interpreter, self.finder)
+        self._running: dict[Path, Import | None] = {}  # files under way, each with the import that it is at
         self._loaded: dict[str, list[Candidate]] = {}
         self._later: list[tuple[Import | PathEdit, str]] = []
         self._edited: set[PathEdit] = set()
 
     def run(self) -> None:
         """Trace the command from its first file on."""
+        self._customize()
+        if self.command.tests is not None:
+            self._tests(self.command.cwd / self.command.tests)
         entry = self.entry()
-        if entry is None:
-            return
+        if entry is not None:
+            self._start(entry)
+        while self._later:
+            step, package = self._later.pop(0)
+            self._step(step, package)
+
+    def _start(self, entry: Path) -> None:
         package = ""
         if self.command.module is not None:
             parts = self.command.module.split(".")
@@ -62,9 +85,31 @@ class Tracer:
             for depth in range(1, len(parts)):
                 self._package(parts[:depth])
         self._file(entry, package)
-        while self._later:
-            step, package = self._later.pop(0)
-            self._step(step, package)
+
+    def _customize(self) -> None:
+        """Apply what the sitecustomize module does to the path: Python loads it before the script's folder is there."""
+        early = [entry for entry in self.path if entry.origin not in ("script", "cwd")]
+        for name in ("sitecustomize", "usercustomize") if "S" not in self.command.flags else ():
+            chosen = winner(self.finder.candidates(name, early))
+            if chosen is None or chosen.entry.origin == "stdlib" or not chosen.file.endswith(".py"):
+                continue
+            file = Path(chosen.file)
+            end = stops(file)
+            self.customized.append({"file": chosen.file, "by": chosen.entry.by, **(end or {})})
+            for step in scan(file, self.cwd).steps:
+                if isinstance(step, PathEdit) and step.line <= (end or {}).get("line", step.line):
+                    self._step(step, "")
+
+    def _tests(self, target: Path) -> None:
+        """Collect as pytest does: ini folders, then each conftest and test file with its own base folder in front."""
+        folders, files = collected(target, self.command.cwd)
+        for folder in folders:
+            self.path = [Entry(folder, "edit", "pythonpath of the pytest settings"), *self.path]
+        for file in files:
+            base, package = base_of(file)
+            if all(entry.path != str(base) for entry in self.path):
+                self.path = [Entry(str(base), "script", f"pytest puts the base folder of {file.name} first"), *self.path]
+            self._file(file, package)
 
     def entry(self) -> Path | None:
         """The file that the command runs."""
@@ -73,7 +118,29 @@ class Tracer:
             return target / "__main__.py" if target.is_dir() else target
         if self.command.module is not None:
             return module_file(self.command.module, [Path(entry.path) for entry in self.path])
+        if self.command.code is not None:
+            file = self.command.cwd / "<command line>"
+            SUBSTITUTES[file] = self.command.code
+            return file
+        if self.command.tests is not None:
+            return next(iter(collected(self.command.cwd / self.command.tests, self.command.cwd)[1][-1:]), None)
         return None
+
+    def without_switches(self) -> Iterator[tuple[str, list[Entry]]]:
+        """(switch, path without it) for each flag and variable that takes entries off the path of this command."""
+        plain = {name: value for name, value in self.environ.items() if name not in ("PYTHONSAFEPATH", "PYTHONNOUSERSITE")}
+        for letter in self.command.flags:
+            if letter in "IPSsE":
+                flags = self.command.flags.replace(letter, "")
+                yield f"the flag -{letter}", compute(self.interpreter, replace(self.command, flags=flags), self.environ)
+        for name in ("PYTHONSAFEPATH", "PYTHONNOUSERSITE") if self.command.obeys_variables else ():
+            if self.environ.get(name):
+                environ = plain | {
+                    key: self.environ[key]
+                    for key in ("PYTHONSAFEPATH", "PYTHONNOUSERSITE")
+                    if key != name and key in self.environ
+                }
+                yield f"{name}={self.environ[name]}", compute(self.interpreter, self.command, environ)
 
     def owner(self, candidate: Candidate) -> str:
         """Who a candidate belongs to: first-party, stdlib, installed."""
@@ -98,11 +165,15 @@ class Tracer:
         if file in self.files or len(self.files) >= FILE_LIMIT:
             return
         self.files[file] = []
+        self._running[file] = None
         result = scan(file, self.cwd)
         if not result.parsed:
             self.unparsed.append(file)
         for step in result.steps:
+            if isinstance(step, Import):
+                self._running[file] = step
             self._step(step, package)
+        del self._running[file]
         self._later += [(step, package) for step in result.deferred]
 
     def _step(self, step: Import | PathEdit, package: str) -> None:
@@ -132,13 +203,40 @@ class Tracer:
         chosen = traced.winner
         if chosen is None:
             traced.status, traced.missing = ("unknown" if self.uncertain else "missing"), top
-            traced.why = "a sys.path edit could not be computed" if self.uncertain else "no entry of the path offers it"
+            traced.why = "a sys.path edit could not be computed" if self.uncertain else self._why(top)
             return
         if item.type_checking:
             return
         self._loaded[top] = candidates
-        if self.owner(chosen) == "first-party":
+        owner = self.owner(chosen)
+        if owner == "first-party":
             self._walk(traced, chosen)
+        elif owner == "installed":
+            self._installed(traced, chosen)
+
+    def _why(self, top: str) -> str:
+        for entry in self.path:
+            other = binary.other_abi(top, self.finder.listing(entry.path), self.interpreter.extensions)
+            if other:
+                return f"{Path(entry.path, other)} is built for {binary.built_for(other)}"
+        return "no entry of the path offers it"
+
+    def _installed(self, traced: Traced, chosen: Candidate) -> None:
+        """Check the submodule that is asked for, and follow what loading the package itself imports."""
+        parts = traced.item.module.split(".")
+        if chosen.kind == "package" and len(parts) > 1:
+            files, lacking = submodule(Path(chosen.file), parts[1:], self.finder)
+            init = Path(chosen.file, "__init__.py")
+            if lacking is not None and not self._dynamic([init, *files]):
+                holder = files[-1].parent if files and files[-1].name == "__init__.py" else Path(chosen.file)
+                traced.status, traced.missing = "missing", ".".join(parts[: parts.index(lacking, 1) + 1])
+                other = binary.other_abi(lacking, self.finder.listing(str(holder)), self.interpreter.extensions)
+                traced.why = f"{holder} holds no {lacking}"
+                if other:
+                    traced.breaks = [{"file": str(traced.item.file), "line": traced.item.line, "module": traced.missing,
+                                      "reason": "abi", "detail": str(holder / other)}]  # fmt: skip
+                return
+        traced.breaks = self._below_installed.of(chosen, traced.item.module, traced.item.names, self.path)
 
     def _record(self, file: Path, traced: Traced) -> None:
         self.traced.append(traced)
@@ -152,6 +250,7 @@ class Tracer:
             return
         if place.is_file():
             traced.runs.append(place)
+            self._circle(traced, place)
             self._file(place, "")
             return
         roots = [Path(item.file) for item in traced.candidates if item.kind == "namespace"]
@@ -179,7 +278,41 @@ class Tracer:
         for file in chain:
             if file.suffix == ".py":
                 traced.runs.append(file)
+                if file == chain[-1] or (file == init and not files):
+                    self._circle(traced, file)
                 self._file(file, self._package_of(holder, parts[0], file))
+
+    def _circle(self, traced: Traced, file: Path) -> None:
+        """Note where names are asked of a module that is still being loaded and has not defined them yet."""
+        item, entry = traced.item, self.entry()
+        if file not in self._running or item.file == file or item.function or item.type_checking:
+            return
+        at = self._running[file]
+        if file == entry and self.command.module is None:
+            # Imported by its name the script runs a second time, and asks for what its own first import has begun.
+            if at is None or not at.names:
+                return
+            holder = next((place for place in self._running if place != entry), file)
+            names, by = at.names, at
+            file, at = holder, self._running[holder]
+        else:
+            names, by = item.names, item
+        ready = bound_before(file, at.line if at is not None else 0)
+        late = [name for name in names if ready is not None and name not in ready and name != "*"]
+        late = [
+            name
+            for name in late
+            if not (file.name == "__init__.py" and self.finder.in_folder(name, Entry(str(file.parent), "", "")))
+        ]
+        if late:
+            at_line = at.line if at is not None else 1
+            traced.cycle = {
+                "name": late[0],
+                "file": str(file),
+                "line": at_line,
+                "asked_at": f"{by.file}:{by.line}",
+                "text": at.statement if at is not None else "",
+            }
 
     @staticmethod
     def _dynamic(chain: list[Path]) -> bool:

@@ -41,7 +41,9 @@ class Troubles:
         modules: Iterable[str],
         path: list[Entry],
         finder: Finder,
+        markers: Mapping[str, str],
     ) -> None:
+        self._markers = markers
         self._modules = sorted(modules)  # every top-level module that is imported, found or not
         self._distributions = distributions
         self._used = used
@@ -57,7 +59,7 @@ class Troubles:
 
     def _of(self, item: Installed) -> DistributionTrouble:
         return {
-            "name": item.name,
+            "name": item.title,
             "version": item.version,
             "location": str(item.folder),
             "imports": self._imports.get(normal(item.name), []),
@@ -81,7 +83,7 @@ class Troubles:
         seen = {normal(item.name) for item in queue}
         while queue:
             item = queue.pop(0)
-            for name in item.requirements():
+            for name in (need.name for need in item.requirements(self._markers)):
                 if normal(name) in seen:
                     continue
                 seen.add(normal(name))
@@ -90,9 +92,10 @@ class Troubles:
                     queue.append(needed)
                     continue
                 module = MODULE_OF.get(normal(name), normal(name).replace("-", "_"))
-                if self._finder.candidates(module, self._path):
-                    continue
                 row = self._of(item)
+                if self._finder.candidates(module, self._path):
+                    rows.append(row | {"kind": "no-metadata", "requires": name, "module": module})
+                    continue
                 row |= {"kind": "missing-requirement", "requires": name}
                 users = Importers(sorted(item.modules()), [item.folder]).of([module]).get(module)
                 if users:

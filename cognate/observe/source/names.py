@@ -10,6 +10,9 @@ from pathlib import Path
 from cognate.observe.source.imports import scan
 from cognate.observe.source.text import parse
 
+# Calls that may bind names which the syntax does not show.
+WRITERS = frozenset({"globals", "vars", "exec", "setattr"})
+
 
 @dataclass
 class Defined:
@@ -40,6 +43,17 @@ def defined(path: Path) -> Defined:
     for node in _statements(tree.body):
         _bind(node, result)
     return result
+
+
+def bound_before(path: Path, line: int) -> frozenset[str] | None:
+    """Names that the module file `path` has bound when its module-level statement at `line` runs; None: cannot be told."""
+    tree = parse(path)
+    if tree is None:
+        return None
+    result = Defined()
+    for node in _statements([node for node in tree.body if node.lineno < line]):
+        _bind(node, result)
+    return None if result.open else frozenset(result.names)
 
 
 def _children(folder: Path) -> list[Path]:
@@ -76,7 +90,7 @@ def _bind(node: ast.stmt, result: Defined) -> None:
             if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
                 result.names.setdefault(child.id, None)
             # globals()["x"] = … and sys.modules[__name__] = … define what cannot be read off.
-            if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id == "globals":
+            if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id in WRITERS:
                 result.open = True
             if isinstance(child, ast.Attribute) and child.attr == "modules" and isinstance(child.ctx, ast.Load):
                 result.open = True

@@ -26,6 +26,7 @@ _TROUBLE = {
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"environment"},
+    explains={"env-import-failed", "env-broken-transitive", "env-swallowed-import-error"},
     subjects={"run", "script", "environment"},
     core=True,
     fires=Example(environment={"troubles": [_TROUBLE]}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
-from cognate.rules.imports import pip_install, python
+from cognate.rules.imports import pip_install, python, troubles
 
 _TROUBLE = {
     "kind": "duplicate",
@@ -34,9 +34,7 @@ def env_duplicate_distribution(case: Case) -> Iterator[Said]:
     Usual reasons: an upgrade that was interrupted, a `pip install --user` beside the environment's own copy, PYTHONPATH
     into another environment's site-packages.
     """
-    for trouble in case.environment.get("troubles", []):
-        if trouble.get("kind") != "duplicate":
-            continue
+    for trouble in troubles(case, "duplicate"):
         name, versions = trouble["name"], trouble["versions"]
         uninstall = f"{python(case)} -m pip uninstall -y {name}"
         install = pip_install(case, f"{name}=={versions[-1]}")

@@ -29,6 +29,7 @@ _ROW = {
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"environment"},
+    explains={"env-import-failed"},
     subjects={"run", "script"},
     core=True,
     fires=Example(environment={"cwd": "/work", "imports": [_ROW]}),
@@ -94,6 +95,9 @@ def _explain(case: Case, row: ImportTrace, missing: str) -> tuple[str, tuple[Evi
     if "." in missing:
         title = f"{name} imports {missing}, which does not exist: {row.get('why', 'it is not there')}"
         return title, why, Fix(f"Create the module {missing}, or correct the import in line {row['line']}.")
+    near = next(iter(row.get("similar", [])), None)
+    if near is not None:
+        return _near(case, row, missing, near)
     install = row.get("install", missing)
     command = pip_install(case, install)
     fix = Fix(f"Install it into exactly this interpreter: `{command}`.", (), (command,))
@@ -103,6 +107,21 @@ def _explain(case: Case, row: ImportTrace, missing: str) -> tuple[str, tuple[Evi
         return title, (where, *why), fix
     title = f"{name} imports {missing}, which is not installed for {executable}"
     return title, (where,), fix
+
+
+def _near(case: Case, row: ImportTrace, missing: str, near: dict[str, str]) -> tuple[str, tuple[Evidence, ...], Fix]:
+    name = PurePath(row["file"]).name
+    if near["kind"] == "renamed":
+        title = f"{name} imports {missing}, which is not installed; {near['distribution']} is, and its module is {near['name']}"
+        command = pip_install(case, row.get("install", missing))
+        return title, (), Fix(f"Import {near['name']} instead, or install the other one: `{command}`.", (), (command,))
+    file = shown(case, near["file"])
+    title = f"{name} imports {missing}, but the file is spelt {file}: a name must match to the letter"
+    if not near["name"].isidentifier():
+        title = f"{name} imports {missing}, but the file is called {file}, a name that no import can spell"
+    target = PurePath(file).with_name(missing + PurePath(file).suffix).as_posix()
+    command = shlex.join(["mv", *(item.removeprefix("./") for item in (file, target))])
+    return title, (Evidence("nearest file", near["file"]),), Fix(f"Rename it: `{command}`.", (), (command,))
 
 
 def _relative(case: Case, row: ImportTrace, name: str) -> tuple[str, tuple[Evidence, ...], Fix]:

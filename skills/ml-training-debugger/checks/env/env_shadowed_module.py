@@ -42,6 +42,7 @@ _ROW = {
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"environment"},
+    explains={"env-import-failed", "env-swallowed-import-error", "env-circular-import"},
     subjects={"run", "script"},
     core=True,
     fires=Example(

@@ -49,7 +49,7 @@ _ROW = {
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"environment"},
-    explains={"env-duplicate-distribution"},
+    explains={"env-duplicate-distribution", "env-import-failed", "env-name-missing", "env-version-conflict"},
     subjects={"run", "script"},
     fires=Example(environment={"cwd": "/work", "imports": [{**_ROW, "losers": [_LOSER]}]}),
     # The edit only adds what nothing else on the path offers.
@@ -70,7 +70,7 @@ def env_sys_path_edited(case: Case) -> Iterator[Said]:
         if row.get("status") == "missing":
             if off_by_edit(row) and not half_installed(case, row):
                 gone[name] = row
-        elif row.get("winner", {}).get("origin") in ("edit", "PYTHONPATH") and row.get("losers"):
+        elif row.get("winner", {}).get("origin") in ("edit", "PYTHONPATH", "pth") and row.get("losers"):
             yield _decided(case, name, row)
     if gone:
         yield _hidden(case, gone)
@@ -124,12 +124,20 @@ def _hidden(case: Case, gone: dict[str, ImportTrace]) -> Finding:
 def _by(case: Case, winner: ModulePlace) -> str:
     if winner.get("origin") == "PYTHONPATH":
         return f"PYTHONPATH ({winner.get('entry', '')})"
+    if winner.get("origin") == "pth":
+        return f"The .pth line {winner.get('by', '')}"
     return f"The sys.path edit in {shown(case, winner.get('by', ''))}"
 
 
 def _fix(origin: str, by: str) -> Fix:
     if origin == "PYTHONPATH":
-        return Fix("Take the folder out of PYTHONPATH for this run.", ("`unset PYTHONPATH`, or drop that one entry.",))
+        return Fix(
+            "Take the folder out of PYTHONPATH for this run: `unset PYTHONPATH`, or drop that one entry.",
+            (),
+            ("unset PYTHONPATH",),
+        )
+    if origin == "pth":
+        return Fix(f"Remove the line from the .pth file ({by.removeprefix('The .pth line ')}).")
     return Fix(
         f"Remove {by[:1].lower()}{by[1:]}, or append instead of inserting in front.",
         ("Install your own package with `pip install -e` instead of editing sys.path.",),

@@ -34,6 +34,7 @@ _OTHER = {
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"environment"},
+    explains={"env-import-failed"},
     subjects={"run", "script"},
     fires=Example(environment={"cwd": "/work", "imports": [{**_ROW, "elsewhere": [_OTHER]}]}),
     # Another interpreter lies beside the script, but nothing is missing in this one.
