@@ -93,7 +93,7 @@ def _recent(case: Case, looked_at: list[dict], step: int, *, most: int = 20) -> 
 
     Late in a run few steps are looked at closely, and a loss that falls fast was another one then.
     """
-    rows = {row["step"]: row["loss"] for row in case.metrics if row.get("loss") is not None}
+    rows = {row["step"]: loss for row in case.metrics if (loss := row.get("loss")) is not None}
     same = [abs(rows[c["step"]] - c["value"]) <= 1e-4 * max(1e-3, abs(c["value"])) for c in looked_at if c["step"] in rows]
     if len(same) < len(looked_at) or not all(same):
         return []

@@ -55,11 +55,7 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
     first = next((r["activation"][name]["dead"] for r in case.layers if name in r.get("activation", {})), 0.0)
     early = [a.get("dead", 0.0) for a in case.layers[0].get("activation", {}).values() if a.get("cls") == "ReLU"]
     since = silent.get(name)
-    born = (
-        (since is not None and since <= 1)
-        or first >= share
-        or (bool(early) and min(early) >= share)
-    )
+    born = (since is not None and since <= 1) or first >= share or (bool(early) and min(early) >= share)
     when = "from the first step on, so the initialisation is at fault" if born else "after training began"
     site = first_call(case, "constant_", "fill_", "normal_", "uniform_") if born else None
     yield Finding(

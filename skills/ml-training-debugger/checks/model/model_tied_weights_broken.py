@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 
+from cognate.case.schema import ParameterInfo
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import flows
 from cognate.rules.training import where
@@ -90,10 +91,10 @@ def _lost(case: Case) -> Iterator[Finding]:
                     yield _parted(case, name, other, own, int(node["w"]))
 
 
-def _parted(case: Case, name: str, other: dict, own: dict, step: int) -> Finding:
+def _parted(case: Case, name: str, other: ParameterInfo, own: ParameterInfo, step: int) -> Finding:
     site = _replaced_at(case, name) or _replaced_at(case, other["name"].rpartition(".")[0])
     return Finding(
-        title=f"tied weights are broken: {name} multiplied by {other['name']} at first, and has a weight of its own by step {step}",
+        title=f"tied weights are broken: {name} multiplied by {other['name']} at first, and has its own weight by step {step}",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence(f"weight that {name} used at first / later", [other["name"], own["name"]], "one", "trace.jsonl"),
