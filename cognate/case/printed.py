@@ -185,6 +185,10 @@ def _read(found: dict[str, PrintedSeries], text: str, observed: int, order: int)
             split = split or _split_of(words)
         elif words:
             named = _named(words, split, noun, taken)
+            if named.name in taken and named.split == "train" and not _noun(words):
+                # "loss 0.4 train 0.91 test 0.88": the loss is told already, so what is bare here is something else.
+                noun = ""
+                named = _named(words, split, noun, taken)
             if not re.search(r"[_/]", reading.label):
                 split = named.split or split
             noun = _noun(words) or noun

@@ -195,3 +195,11 @@ def test_optimizers_that_alternate_have_a_curve_each():
 def test_validation_losses_of_a_log_with_several_sets_are_found():
     rows = [{"step": n, "user": {"eval_a_loss": 0.5 / n}} for n in range(1, 5)]
     assert validation_series(Case.of(metrics=rows)).name == "eval_a_loss"
+
+
+def test_a_bare_split_beside_the_loss_is_another_metric():
+    lines = [f"epoch {e} loss {1.4 - e / 5:.2f} train {0.4 + e / 10:.2f} test {0.3 + e / 10:.2f}" for e in range(5)]
+    found = {key: one.role for key, one in printed(*lines).items() if one.role}
+
+    assert found == {"train_loss": TRAIN, "train": TRAIN_METRIC, "test": VAL_METRIC}
+    assert printed("epoch 1 loss 0.6 val 0.7")["val_loss"].role == VAL

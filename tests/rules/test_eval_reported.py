@@ -178,3 +178,17 @@ def test_overfitting_that_costs_nothing_is_told_not_held_against_the_run(kept, a
         metrics += [{"step": 100 * s, "user": {"val_acc": accuracy[s > 9]}} for s in range(1, 21)]
     finding = run_rule(RULES["eval-overfit"], Case.of(metrics=metrics, events=events)).findings[0]
     assert finding.severity is severity
+
+
+def falling(known: bool):  # type: ignore[no-untyped-def]
+    """A loss that falls to an eighth in 300 steps, looked at closely up to step 240; evaluations."""
+    level = [0.993**step for step in range(301)]
+    call = {"kind": "loss_call", "fn": "cross_entropy", "grad": True, "training": True, "reduction": "mean"}
+    events = [call | {"step": s, "n": 10 * s, "value": level[s]} for s in range(200, 240)]
+    events += [evaluation(s, [(level[s], 32)]) for s in (240, 270, 300)]
+    metrics = [{"step": s, "loss": value} for s, value in enumerate(level)] if known else []
+    return run_rule(RULES["eval-val-better-than-train"], Case.of(events=events, metrics=metrics))
+
+
+def test_a_loss_that_fell_since_it_was_looked_at_is_known_from_each_step():
+    assert (falling(known=True).status, falling(known=False).status) == ("clear", "fired")

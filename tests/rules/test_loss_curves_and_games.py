@@ -113,3 +113,15 @@ def test_an_accuracy_that_its_loss_rules_out():
 @pytest.mark.parametrize(("name", "shape"), [("val exact acc", [64]), ("val acc", [8, 8]), ("val f1", [64])])
 def test_other_metrics_may_be_as_low_as_they_are(name, shape):
     assert status("loss-metric-decoupled", events=evaluated(name, shape)).status == "clear"
+
+
+def taken_in_turns(level):
+    """Optimizer 0 trains for 60 steps, a probe of its features for 40, optimizer 0 for 60 more; `level` gives its losses."""
+    rows = [{"step": s, "optimizer": "optimizer#0", "loss": level(s) + 0.05 * (s * 7 % 5 - 2)} for s in range(60)]
+    rows += [{"step": s, "optimizer": "optimizer#1", "loss": 1.0 / (1 + s - 60)} for s in range(60, 100)]
+    return rows + [{"step": s, "optimizer": "optimizer#0", "loss": level(s) + 0.05 * (s * 7 % 5 - 2)} for s in range(100, 160)]
+
+
+def test_a_training_that_a_probe_interrupts_is_one_training():
+    assert status("loss-not-decreasing", metrics=taken_in_turns(lambda step: 1.6 + 2.0 * 0.9**step)).status == "clear"
+    assert status("loss-not-decreasing", metrics=taken_in_turns(lambda step: 2.3)).status == "fired"

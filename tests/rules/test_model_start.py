@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cognate.case.case import Case
+from cognate.diagnosis import diagnose
 from cognate.discovery import all_rules, load_skills
 from cognate.rules import Severity
 from cognate.rules.runner import run_rule
@@ -205,3 +206,39 @@ def test_functional_relus_that_give_out_one_number_are_dead():
 
     assert "behind c1" in silent(0.0).title and silent(0.0).location.module == "c1"
     assert silent(0.1) == silent(0.0, rows=4) == "skipped"
+
+
+def test_functional_relus_that_died_in_training_did_not_begin_dead():
+    relu = {"op": "relu", "in": [], "shapes": [[64, 12]], "shape": [64, 12], "g": True, "i": 0, "m": "net"}
+    trace = [relu | {"w": w, "std": std} for w, std in ((1, 0.3), (40, 0.2), (160, 0.0), (400, 0.0))]
+    found = judged(
+        "model-dead-relu",
+        layers=[{"step": 1, "activation": {"l1": {"cls": "Linear", "std": 1.0}}}],
+        trace=[*trace, *({"w": w, "root": 0} for w in (1, 40, 160, 400))],
+    )
+
+    assert found.onset_step == 160 and "after training began" in found.title
+
+
+def roots(*rules, **parts):
+    """Names of the root causes of a case that has what makes each of `rules` fire."""
+    merged = {}
+    for name in rules:
+        merged |= RULES[name].fires.case._parts
+    found = diagnose(Case.of(**(merged | parts)), load_skills())
+    return [item.name for item in found.root_causes if item.name in rules]
+
+
+def test_units_that_an_unclipped_step_killed_are_no_root_cause():
+    relu = {"cls": "ReLU", "rows": 64, "units": 128, "zero": 0.1, "mean_abs": 0.1, "std": 0.1}
+    died, born = (
+        [{"step": s, "activation": {"1": relu | {"dead": d}}} for s, d in ((0, first), (4, 1.0), (8, 1.0))]
+        for first in (0.1, 1.0)
+    )
+
+    assert roots("grad-clip-ineffective", "model-dead-relu", layers=died) == ["grad-clip-ineffective"]
+    assert set(roots("grad-clip-ineffective", "model-dead-relu", layers=born)) == {"grad-clip-ineffective", "model-dead-relu"}
+
+
+def test_weights_that_begin_wide_are_no_consequence_of_the_learning_rate():
+    assert roots("opt-lr-too-high", "model-saturated-activation") == ["model-saturated-activation"]

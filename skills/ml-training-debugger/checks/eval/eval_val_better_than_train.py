@@ -55,7 +55,8 @@ def eval_val_better_than_train(case: Case, *, share: float = 0.1, grave: float =
                 c for c in near if not c.get("weighted") and not c.get("label_smoothing") and c.get("reduction", "mean") == "mean"
             ]
             if value.get("rows") and len(alike) >= calls and len(alike) == len(near) and phase["step"] >= calls:
-                pairs.append((phase, value["by_rows"] / value["rows"], median(c["value"] for c in alike)))
+                recent = _recent(case, alike, phase["step"])
+                pairs.append((phase, value["by_rows"] / value["rows"], median(recent or [c["value"] for c in alike])))
     if len(pairs) < 3:
         yield Skip("fewer than three evaluations have the same loss as the training steps before them", "")
         return
@@ -85,3 +86,15 @@ def eval_val_better_than_train(case: Case, *, share: float = 0.1, grave: float =
         onset_step=int(last[0][0]["step"]),
         fix=Fix("Evaluate a part of the training data in the same way; if it is as low, the split is easier or was trained on."),
     )
+
+
+def _recent(case: Case, looked_at: list[dict], step: int, *, most: int = 20) -> list[float]:
+    """Losses of the last steps before `step`, each of them, where the loss that is stepped on is the one that was looked at.
+
+    Late in a run few steps are looked at closely, and a loss that falls fast was another one then.
+    """
+    rows = {row["step"]: loss for row in case.metrics if (loss := row.get("loss")) is not None}
+    same = [abs(rows[c["step"]] - c["value"]) <= 1e-4 * max(1e-3, abs(c["value"])) for c in looked_at if c["step"] in rows]
+    if len(same) < len(looked_at) or not all(same):
+        return []
+    return [loss for at, loss in rows.items() if step - most <= at < step]

@@ -39,7 +39,7 @@ def _misplaced(window: Window) -> tuple[str, dict] | None:
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
     needs={"events.call"},
-    explains={"grad-exploding", "loss-diverging", "loss-nonfinite", "opt-lr-too-high"},
+    explains={"grad-exploding", "loss-diverging", "loss-nonfinite", "opt-lr-too-high", "model-dead-relu", "opt-weights-diverge"},
     sources={"least": "our calibration: three windows in a row separate a habit from a special first step"},
     fires=Example(events=_events(["zero_grad", "backward", "step", "clip_grad_norm_"])),
     quiet=Example(events=_events(["zero_grad", "backward", "clip_grad_norm_", "step"])),

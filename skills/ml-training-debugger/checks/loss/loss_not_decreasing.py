@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from statistics import median
 
 from cognate.case.curves import Curve, loss_curves, shown
@@ -40,8 +41,21 @@ def loss_not_decreasing(
         return
     for curve in curves:
         finding = _judge(curve, least_drop, low)
+        if finding is not None and (whole := _continued(case, curve)) is not None and _judge(whole, least_drop, low) is None:
+            yield Clear(f"{curve.title} goes on from a training whose loss fell")
+            continue
         numbers = finite(curve.values)
         yield finding or Clear(f"{curve.title} from {shown(numbers[0])} to {shown(block_medians(numbers, 5)[-1])}")
+
+
+def _continued(case: Case, curve: Curve) -> Curve | None:
+    """`curve` with what the same optimizer did before another one stepped in between (a probe of the features, say)."""
+    before = [one for one in loss_curves(case) if one.part == curve.part and one.part and one.steps[-1] < curve.steps[0]]
+    if not before:
+        return None
+    parts = [*before, curve]
+    values, steps = (tuple(v for one in parts for v in one.values), tuple(s for one in parts for s in one.steps))
+    return replace(curve, values=values, steps=steps)
 
 
 def _steps(curve: Curve) -> int:

@@ -53,12 +53,9 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
         return
     name = min(dead, key=lambda n: (-dead[n], n))
     first = next((r["activation"][name]["dead"] for r in case.layers if name in r.get("activation", {})), 0.0)
-    early = case.layers[0].get("activation", {})
-    born = (
-        silent.get(name, False)
-        or first >= share
-        or (early and all(a.get("dead", 0.0) >= share for a in early.values() if a.get("cls") == "ReLU"))
-    )
+    early = [a.get("dead", 0.0) for a in case.layers[0].get("activation", {}).values() if a.get("cls") == "ReLU"]
+    since = silent.get(name)
+    born = (since is not None and since <= 1) or first >= share or (bool(early) and min(early) >= share)
     when = "from the first step on, so the initialisation is at fault" if born else "after training began"
     site = first_call(case, "constant_", "fill_", "normal_", "uniform_") if born else None
     yield Finding(
@@ -71,14 +68,14 @@ def model_dead_relu(case: Case, *, share: float = 0.9) -> Iterator[Said]:
         ),
         location=Location.of(site, name.removeprefix("the relu behind ")),
         onset_step=next(
-            (int(r["step"]) for r in case.layers if r.get("activation", {}).get(name, {}).get("dead", 0.0) >= share), 0
+            (int(r["step"]) for r in case.layers if r.get("activation", {}).get(name, {}).get("dead", 0.0) >= share), since or 0
         ),
         fix=Fix("Initialise by He with zero bias, lower the learning rate, normalise the input, or use LeakyReLU or GELU."),
     )
 
 
-def _silent_functions(case: Case) -> dict[str, bool]:
-    """ReLUs applied as functions that gave out one number alone in the last traced window, and whether they began so."""
+def _silent_functions(case: Case) -> dict[str, int]:
+    """ReLUs applied as functions that gave out one number alone in the last traced window, and the window in which they began."""
     graphs = [(graph, {node["i"]: node for node in graph.nodes if node["op"] == "relu"}) for graph in flows(case)]
     found = {}
     for graph, relus in graphs[-1:]:
@@ -86,6 +83,6 @@ def _silent_functions(case: Case) -> dict[str, bool]:
             if node.get("std") == 0 and len(node["shape"]) >= 2 and node["shape"][0] >= 16:
                 before = graph.producer(node, RESHAPES)
                 layer = (before or {}).get("p") or [str(node.get("m"))]
-                early = graphs[0][1].get(node["i"], {})
-                found[f"the relu behind {layer[0].removesuffix('.weight')}"] = early.get("std") == 0
+                silent = [int(early[node["i"]]["w"]) for _, early in graphs if early.get(node["i"], {}).get("std") == 0]
+                found[f"the relu behind {layer[0].removesuffix('.weight')}"] = min(silent)
     return found

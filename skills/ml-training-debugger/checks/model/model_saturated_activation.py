@@ -30,7 +30,8 @@ def _model(std: float) -> dict:
     needs={"layers", "model"},
     explains={
         "loss-not-decreasing", "loss-plateau", "opt-lr-too-low", "data-input-label-misaligned", "model-init-variance",
-        "model-init-loss-off", "grad-none-or-zero-param",
+        "model-init-loss-off", "grad-none-or-zero-param", "opt-lr-too-high", "opt-weights-diverge", "grad-exploding",
+        "loss-diverging", "loss-nonfinite",
     },
     sources={
         "share": "SageMaker Debugger and TheDeepChecker: more than half of a layer",

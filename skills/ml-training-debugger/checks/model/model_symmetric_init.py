@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.handmade import constant_matrices
+from cognate.rules.needs import missing
 from cognate.rules.source import first_call
-from cognate.rules.training import parameters, short
+from cognate.rules.training import parameters, short, where
 
 
 def _model(clones: bool) -> dict:
@@ -20,7 +22,6 @@ def _model(clones: bool) -> dict:
     name="model-symmetric-init",
     severity=Severity.ERROR,
     kind=Kind.CAUSE,
-    needs={"model"},
     explains={
         "loss-not-decreasing",
         "opt-lr-too-low",
@@ -42,6 +43,9 @@ def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
     B and norm scales are healthy, because their units part after the first steps: layers whose rows are still equal later are
     counted, and networks in which most layers started with one and the same number other than zero.
     """
+    if missed := missing(case, "model"):
+        yield from _by_hand(case, missed)
+        return
     weights = [
         p for p in parameters(case)
         if len(p.get("shape", [])) >= 2 and p["shape"][0] > 1 and p.get("requires_grad") and p.get("windows", 0) >= least
@@ -74,6 +78,24 @@ def model_symmetric_init(case: Case, *, least: int = 3) -> Iterator[Said]:
         location=Location.of(site, clones[0].rpartition(".")[0]),
         onset_step=0,
         fix=Fix("Initialise weights randomly (Kaiming or Xavier); constants are for biases and norm scales."),
+    )
+
+
+def _by_hand(case: Case, missed: tuple[str, str]) -> Iterator[Said]:
+    """Without a module there is the source alone, which does not tell what was executed."""
+    made = constant_matrices(case)
+    if not made:
+        yield Skip(*missed)
+        return
+    yield Finding(
+        title=f"symmetric initialisation: each weight matrix made at {where(made[0].site)} holds one number, so the units "
+        "of a layer are clones of each other",
+        proof=Proof.SOURCE,
+        severity=Severity.WARNING,
+        evidence=(Evidence("matrices of one number / others", [sum(m.times for m in made), 0], "0 / all"),),
+        location=Location.of(made[0].site),
+        onset_step=0,
+        fix=Fix("Draw the weights: torch.randn(fan_in, fan_out) * fan_in ** -0.5; constants are for biases."),
     )
 
 

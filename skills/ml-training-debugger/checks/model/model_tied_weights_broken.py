@@ -3,7 +3,9 @@
 import ast
 from collections.abc import Iterator
 
+from cognate.case.schema import ParameterInfo
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.flow import flows
 from cognate.rules.training import where
 
 _SOURCE = {"model.py": "class LM:\n    def __init__(self):\n        self.head.weight = self.emb.weight\n"}
@@ -31,6 +33,10 @@ def model_tied_weights_broken(case: Case) -> Iterator[Said]:
     data in place of the object, a load or wrap. The two then drift apart, and the parameter count is higher than meant.
     """
     ties = list(_ties(case))
+    lost = next(_lost(case), None)
+    if lost:
+        yield lost
+        return
     if not ties:
         yield Skip("the source ties no weights", "")
         return
@@ -60,6 +66,63 @@ def model_tied_weights_broken(case: Case) -> Iterator[Said]:
             )
             return
     yield Clear("the weights that the source ties share their storage")
+
+
+def _lost(case: Case) -> Iterator[Finding]:
+    """Heads that multiplied by an embedding's weight in a traced step and by one of their own in a later one."""
+    graphs = list(flows(case))
+    roots = case.model.get("roots", [])
+    if len(roots) != 1 or any("tie_word_embeddings" in text for text in case.source.values()):
+        return  # with a second model a name says little, and who names the switch means it
+    rows = {p["name"]: p for p in roots[0].get("parameters", [])}
+    shared: dict[str, str] = {}
+    for graph in graphs:
+        looked_up = {p for node in graph.nodes if node["op"] == "embedding" for p in node.get("p", ())}
+        for node in graph.nodes:
+            if node["op"] != "linear" or not node.get("m") or not node.get("p"):
+                continue
+            name, used = str(node["m"]), node["p"][0]
+            own = rows.get(f"{name}.weight")
+            if used in looked_up and used != f"{name}.weight":
+                shared[name] = used
+            elif own and used == own["name"] and name in shared:
+                other = rows.get(shared[name])
+                if other and other["shape"] == own["shape"] and other["storage"] != own["storage"]:
+                    yield _parted(case, name, other, own, int(node["w"]))
+
+
+def _parted(case: Case, name: str, other: ParameterInfo, own: ParameterInfo, step: int) -> Finding:
+    site = _replaced_at(case, name) or _replaced_at(case, other["name"].rpartition(".")[0])
+    return Finding(
+        title=f"tied weights are broken: {name} multiplied by {other['name']} at first, and has its own weight by step {step}",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence(f"weight that {name} used at first / later", [other["name"], own["name"]], "one", "trace.jsonl"),
+            Evidence("storage of the two parameters", "different", "the same", "model.json"),
+            Evidence("shape", own["shape"]),
+        ),
+        location=Location.of(site, name),
+        onset_step=step,
+        fix=Fix(f"Tie again after the replacement: {name}.weight = {other['name']} (or model.tie_weights())."),
+    )
+
+
+def _replaced_at(case: Case, module: str) -> dict | None:
+    """The last assignment of a new object to an attribute called as `module` is, or to the weight of it."""
+    last = module.rpartition(".")[2]
+    found = [
+        {"file": file, "line": node.lineno}
+        for file, tree in case.trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and any(_names(target, last) for target in node.targets)
+    ]
+    return found[-1] if found else None
+
+
+def _names(target: ast.AST, last: str) -> bool:
+    if isinstance(target, ast.Attribute) and target.attr == "weight":
+        target = target.value
+    return isinstance(target, ast.Attribute) and target.attr == last
 
 
 def _ties(case: Case) -> Iterator[tuple[str, int, str, str, bool]]:

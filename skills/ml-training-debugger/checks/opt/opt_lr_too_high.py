@@ -37,7 +37,7 @@ def _metrics(ratio: float, losses: list) -> list[dict]:
     explains={
         "loss-diverging", "loss-nonfinite", "loss-not-decreasing", "grad-exploding", "model-dead-relu",
         "data-input-label-misaligned", "opt-weights-diverge", "opt-warmup-missing-or-long",
-        "model-saturated-activation", "grad-vanishing",
+        "grad-vanishing",
     },
     core=True,
     sources={
