@@ -94,10 +94,24 @@ def rate_place(case: Case, site: Site | None) -> Site | None:
     """Where the rate of the optimizer built at `site` is set, also where a library built it from a configuration."""
     rates = {group.get("lr") for event in case.events("optimizer") if _at(event.get("site"), site) for group in event["groups"]}
     rate = rates.pop() if len(rates) == 1 else None
-    given = [k.value for node in calls_at(case, site) for k in node.keywords if k.arg == "lr"]
-    if rate is not None and given and (name := last_name(given[0])) and (place := literal_of(case, (name,), rate)):
+    return setting_place(case, site, "lr", rate, RATES)
+
+
+def setting_place(
+    case: Case, site: Site | None, keyword: str, value: Any, names: tuple[str, ...] = (), position: int | None = None
+) -> Site | None:
+    """Where `keyword` of the call at `site` got the recorded `value`: by the name it was handed on by, or by one of `names`.
+
+    `names` are those of configurations, from which a library makes the call itself.
+    """
+    given = [k.value for node in calls_at(case, site) for k in node.keywords if k.arg == keyword]
+    if not given and position is not None:
+        given = [argument for node in calls_at(case, site) for argument in node.args[position : position + 1]]
+    if value is not None and given and (name := last_name(given[0])) and (place := literal_of(case, (name,), value)):
         return place
-    return argument_origin(case, site, "lr") or (literal_of(case, RATES, rate) if rate is not None else None)
+    return argument_origin(case, site, keyword, position) or (
+        literal_of(case, (keyword, *names), value) if value is not None else None
+    )
 
 
 def _at(one: Site | None, other: Site | None) -> bool:
