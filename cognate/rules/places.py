@@ -181,15 +181,28 @@ def _is(node: ast.expr | None, value: int) -> bool:
 
 
 def shuffled_apart(case: Case) -> Site | None:
-    """The first of two statements in a row that each put another name into a fresh random order of its own."""
+    """The first of two statements in a row that each put one of two paired names into a fresh random order of its own."""
     for file, tree in case.trees.items():
         for holder in ast.walk(tree):
             body = [s for field in ("body", "orelse") for s in _statements(getattr(holder, field, ()))]
             for first, second in pairwise(body):
                 one, other = _shuffled(first), _shuffled(second)
-                if one and other and one != other:
+                if one and other and one != other and _paired(tree, one, other):
                     return {"file": file, "line": first.lineno}
     return None
+
+
+def _paired(tree: ast.AST, one: str, other: str) -> bool:
+    """Whether two names go together: into one call, or taken apart by the same index. Two lists of files do not."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and {one, other} <= {last_name(argument) for argument in node.args}:
+            return True
+        if isinstance(node, (ast.stmt, ast.Tuple)) and not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.For, ast.While)):
+            taken = [n for n in ast.walk(node) if isinstance(n, ast.Subscript)]
+            of = [{ast.unparse(n.slice) for n in taken if last_name(n.value) == name} for name in (one, other)]
+            if of[0] & of[1]:
+                return True
+    return False
 
 
 def _statements(block: Any) -> list[ast.stmt]:

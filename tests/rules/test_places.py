@@ -143,10 +143,11 @@ def test_a_shift_in_the_data_is_found_in_the_class_that_was_loaded():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("x = x[torch.randperm(len(x))]\ny = y[torch.randperm(len(y))]\n", 1),
-        ("def f(a, b):\n    random.shuffle(a)\n    random.shuffle(b)\n", 2),
+        ("x = x[torch.randperm(len(x))]\ny = y[torch.randperm(len(y))]\nx_tr, y_tr = x[:9], y[:9]\n", 1),
+        ("def f(a, b):\n    random.shuffle(a)\n    random.shuffle(b)\n    return zip(a, b)\n", 2),
+        ("random.shuffle(train)\nrandom.shuffle(val)\na, b = read(train), read(val)\n", None),
         ("order = torch.randperm(9)\nx = x[order]\ny = y[order]\n", None),
-        ("x = x[torch.randperm(9, generator=g)]\ny = y[torch.randperm(9, generator=h)]\n", None),
+        ("x = x[torch.randperm(9, generator=g)]\ny = y[torch.randperm(9, generator=h)]\nzip(x, y)\n", None),
         ("x = x[torch.randperm(9)]\nx = x[torch.randperm(9)]\n", None),
     ],
 )
