@@ -78,6 +78,21 @@ def in_loop(case: Case, site: Site) -> bool:
     return False
 
 
+def epoch_end(case: Case, site: Site) -> Site | None:
+    """What follows the loop over batches around `site`, within the loop over epochs: here, or where the function is called."""
+    function = function_at(case, site["file"], site["line"])
+    around = [n for n in ast.walk(function or case.trees.get(site["file"]) or ast.Module([], [])) if isinstance(n, LOOPS)]
+    loops = sorted((n for n in around if n.lineno < site["line"] <= (n.end_lineno or 0)), key=lambda n: n.lineno)
+    if len(loops) >= 2:
+        after = [s for s in loops[-2].body if s.lineno > (loops[-1].end_lineno or 0)]
+        return {"file": site["file"], "line": after[0].lineno if after else loops[-1].end_lineno}
+    if function is None:
+        return None
+    calling = [{"file": file, "line": node.lineno} for file, node, name in calls(case) if name == function.name]
+    calling = [place for place in calling if in_loop(case, place)]
+    return calling[0] if len(calling) == 1 else None
+
+
 def class_named(case: Case, name: str) -> tuple[str, ast.ClassDef] | None:
     """The class called `name`, with its file."""
     for file, tree in case.trees.items():

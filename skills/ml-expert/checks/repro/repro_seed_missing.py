@@ -59,12 +59,22 @@ def repro_seed_missing(case: Case, *, least: int = 10) -> Iterator[Said]:
         title="no random generator of torch is seeded: initial weights, order and dropout are different in every run",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence("calls that seed torch", 0, "1", "events.jsonl"),),
-        location=Location.of(first_call(case, *classes)),
+        location=Location.of(_begin(case) or first_call(case, *classes)),
         onset_step=0,
         fix=Fix(
             "Call torch.manual_seed(0) before the model and the data loaders are built, and seed numpy and random beside it."
         ),
     )
+
+
+def _begin(case: Case) -> dict | None:
+    """The last import of a script that trains at module level: it draws from there on, and a seed belongs right below."""
+    sites = [o["site"] for o in case.model.get("optimizers", []) if o.get("site")]
+    if not sites or sites[0].get("function") != "<module>" or sites[0]["file"] not in case.trees:
+        return None
+    body = case.trees[sites[0]["file"]].body
+    lines = [node.end_lineno or node.lineno for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return {"file": sites[0]["file"], "line": max(lines), "function": "<module>"} if lines else None
 
 
 def _restored(case: Case) -> bool:

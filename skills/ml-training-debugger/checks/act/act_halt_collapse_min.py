@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.flow import flows
-from cognate.rules.halting import example_trace, halted_share, halting_conditions, probabilities
+from cognate.rules.flow import Node, flows
+from cognate.rules.halting import example_trace, halted_share, halting_conditions, halting_parameters, probabilities
+from cognate.rules.places import factor_place
 from cognate.rules.training import where
 
 
@@ -47,7 +48,7 @@ def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) 
                 Evidence("share of tokens that halt at the first step", asked[0], f"< {share:.0%}", f"trace, step {last}"),
                 Evidence("the same when the run began", halted_share(nodes[0]), "", f"trace, step {nodes[0]['w']}"),
             ),
-            location=Location.of(nodes[0]["site"]),
+            location=Location.of(_cost(case) or nodes[0]["site"]),
             onset_step=last,
             fix=Fix("Lower the ponder cost, start the halting bias negative, or force a minimum number of steps during warm-up."),
         )
@@ -72,7 +73,22 @@ def _soft(case: Case, share: float, settled: int) -> Finding | Clear | Skip:
             Evidence("mean halting probability at the first step", last["mean"], f"< {share:.0%}", f"trace, step {last['w']}"),
             Evidence("the same when the run began", first["mean"], "", f"trace, step {first['w']}"),
         ),
-        location=Location.of(last.get("site")),
+        location=Location.of(_cost(case) or last.get("site")),
         onset_step=int(last["w"]),
         fix=Fix("Lower the ponder cost, start the halting bias negative, or force a minimum number of steps during warm-up."),
     )
+
+
+def _cost(case: Case) -> dict | None:
+    """Where the weight of the cost of thinking is set, if that term outweighs the others: then the cost is to blame."""
+    graph = next((g for g in reversed(flows(case)) if g.root is not None and halting_parameters(g)), None)
+    node: Node | None = graph.nodes[graph.root] if graph and graph.root is not None else None
+    if graph is None or node is None or node["op"] not in ("add", "iadd") or node.get("v") is None:
+        return None
+    for term in (graph.nodes[i] for i in node.get("in", ())):
+        factor, value = term.get("a", {}).get("scalar"), term.get("v")
+        # A loss function's result times a factor is no cost; what the halting head's products were added up to is one.
+        plain = all(source["op"] not in ("cross_entropy", "nll_loss", "mse_loss") for source in graph.upstream(term, 12))
+        if term["op"] in ("mul", "rmul") and factor and value is not None and plain and value > node["v"] - value:
+            return factor_place(case, term.get("site"), factor) or term.get("site")
+    return None

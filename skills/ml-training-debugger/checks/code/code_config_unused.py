@@ -69,13 +69,31 @@ def code_config_unused(case: Case) -> Iterator[Said]:
         return
     file, line, name = idle[0]
     site = {"file": file, "line": line}
+    user = _user(case, name)
     yield Finding(
         title=f"the option --{name.replace('_', '-')} at {where(site)} is parsed but never read: setting it has no effect",
         proof=Proof.SOURCE,
         evidence=(Evidence("hyper-parameters that nothing reads", [n for _, _, n in idle], "none", "source"),),
-        location=Location.of(site),
+        location=Location.of(user or site),
         fix=Fix(f"Use it where the constant stands, or remove the option: args.{name}."),
     )
+
+
+OF_OPTIMIZER = ("lr", "learning_rate", "weight_decay", "wd", "momentum")
+
+
+def _user(case: Case, name: str) -> dict | None:
+    """The call that the value was meant for, where only one of its kind was recorded in first-party code."""
+    if name in OF_OPTIMIZER:
+        built = [event.get("site") for event in case.events("optimizer")]
+    elif name == "batch_size":
+        built = [event.get("site") for event in case.events("loader") if event.get("shuffles")]
+    elif name in ("clip", "grad_clip", "max_grad_norm", "clip_norm"):
+        built = [event.get("site") for event in case.events("call") if str(event["name"]).startswith("clip")]
+    else:
+        return None
+    lines = {(site["file"], site["line"]) for site in built if site}
+    return next(site for site in built if site) if len(lines) == 1 else None
 
 
 def _options(case: Case) -> Iterator[tuple[str, int, str]]:

@@ -7,7 +7,11 @@ from statistics import median
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+<<<<<<< HEAD
 from cognate.rules.pairing import dealt_apart
+=======
+from cognate.rules.places import index_offset, shuffled_apart
+>>>>>>> w-opt
 from cognate.rules.training import number, train_losses, travelled
 
 
@@ -92,7 +96,11 @@ def data_input_label_misaligned(
                 "probe",
             ),
         ),
+<<<<<<< HEAD
         location=Location.of(dealt),
+=======
+        location=Location.of(_place(case)),
+>>>>>>> w-opt
         onset_step=0,
         fix=Fix("Check that one permutation or index is applied to inputs and labels alike; print a few pairs and look at them."),
     )
@@ -105,3 +113,10 @@ def _label_entropy(case: Case) -> float | None:
         counts.update(call.get("target", {}).get("histogram", {}).get("counts", {}))
     total = sum(counts.values())
     return -sum(c / total * log(c / total) for c in counts.values()) if total else None
+
+
+def _place(case: Case) -> dict | None:
+    """Where the source pairs them wrongly, if it shows: two shuffles of their own, or an index that one of the two moves."""
+    sets = sorted({str(event.get("dataset")) for event in case.events("loader")})
+    moved = [place for name in sets if (place := index_offset(case, name))]
+    return shuffled_apart(case) or (moved[0] if moved else None)

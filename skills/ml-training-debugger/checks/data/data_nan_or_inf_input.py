@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.inputs import data_place
+from cognate.rules.places import not_a_number
 from cognate.rules.training import where
 
 
@@ -52,7 +54,7 @@ def data_nan_or_inf_input(case: Case) -> Iterator[Said]:
             Evidence("forwards with a non-finite input", f"{len(wrong)} of {len(looked)}", "0", "events.jsonl"),
             Evidence("share of non-finite values in the first of them", share, "0"),
         ),
-        location=Location.of(first.get("site")),
+        location=Location.of(not_a_number(case) or data_place(case, first) or first.get("site")),
         onset_step=int(first["step"]),
         fix=Fix("Find and fill or drop the missing values before batching; check divisions by zero in the normalisation."),
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.inputs import data_place
 from cognate.rules.training import commonest_site, evaluations, number, where
 
 
@@ -59,7 +60,7 @@ def data_train_val_preproc_mismatch(case: Case, *, shift: float = 1.0, stretch: 
                     Evidence("mean of the input, training / evaluation", [mean, other], "equal", "events.jsonl"),
                     Evidence("standard deviation, training / evaluation", [std, spread], "equal", "events.jsonl"),
                 ),
-                location=Location.of(site),
+                location=Location.of(_place(case, [e for e in held if e["object"] == name]) or site),
                 onset_step=0,
                 fix=Fix("Send both splits through one transform, with the statistics of the training set."),
             )
@@ -76,3 +77,8 @@ def _steady(events: list[dict]) -> bool:
 
 def _level(events: list[dict]) -> tuple[float, float]:
     return median(e["inputs"][0]["mean"] for e in events), median(e["inputs"][0]["std"] for e in events)
+
+
+def _place(case: Case, held: list[dict]) -> dict | None:
+    """The statement that made the evaluated data, whichever of its batches was seen in a loader."""
+    return next((place for event in held if (place := data_place(case, event))), None)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.inputs import data_place
 from cognate.rules.training import number, where
 
 
@@ -59,7 +60,7 @@ def data_unnormalized_input(case: Case, *, scale: float = 10.0) -> Iterator[Said
             Evidence("scale of the input (larger of |mean| and standard deviation)", typical, "about 1", "events.jsonl"),
             Evidence("the loss", "does not fall as it should" if bad else "falls nevertheless"),
         ),
-        location=Location.of(looked[0].get("site")),
+        location=Location.of(data_place(case, looked[0]) or looked[0].get("site")),
         onset_step=0,
         fix=Fix("Standardise the input with the training set's mean and standard deviation (or divide pixels by 255)."),
     )

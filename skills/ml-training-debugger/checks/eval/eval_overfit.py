@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from statistics import median
 from typing import Any, cast
@@ -9,7 +10,10 @@ from typing import Any, cast
 from cognate.case.curves import Curve, loss_curves, shown, validation_curves, validation_metric_curves
 from cognate.case.printed import printed_text
 from cognate.case.series import finite, noise
-from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Severity, Skip, rule
+from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Severity, Skip, rule
+from cognate.rules.flow import flows
+from cognate.rules.places import last_name, literal_of
+from cognate.rules.source import calls
 
 
 def _example(rising: bool) -> Example:
@@ -110,6 +114,7 @@ def _judge(case: Case, curve: Curve, loss: Curve, limits: tuple[float, float, fl
             ),
             effort="hours",
         ),
+        location=Location.of(_switched_off(case)),
         onset_step=curve.onset(places[best]),
         # A mild rise is the usual end of a healthy run that keeps its best weights; it is told, not held against it.
         # So is one that costs no accuracy: a classifier may grow too sure of itself and decide as well as before.
@@ -146,3 +151,20 @@ def _around(loss: Curve, curve: Curve, index: int) -> tuple[float | None, float 
     size = max(1, len(numbers) // 10)
     near = seen[-size:] or numbers[:1]
     return (median(near), median(numbers[-size:])) if numbers else (None, None)
+
+
+def _switched_off(case: Case) -> dict[str, Any] | None:
+    """Where dropout is set to zero, if every dropout that ran in training dropped nothing: a regulariser that is off."""
+    rates = [
+        n.get("a", {}).get("p") for g in flows(case) for n in g.nodes if n["op"] == "dropout" and n.get("a", {}).get("training")
+    ]
+    if not rates or any(rate != 0 for rate in rates):
+        return None
+    for file, node, name in calls(case):
+        given = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "p")] if name.lower().startswith("dropout") else []
+        for value in given:
+            if isinstance(value, ast.Constant) and value.value == 0:
+                return {"file": file, "line": node.lineno}
+            if place := literal_of(case, (last_name(value),), 0.0):
+                return place
+    return None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.inputs import data_place
 from cognate.rules.training import commonest_site, evaluations, where
 
 
@@ -82,7 +83,7 @@ def eval_split_overlap(case: Case, *, share: float = 0.05, distinct: float = 0.9
             Evidence("training samples seen", len(trained)),
             Evidence("evaluation samples seen", len(groups[key][0])),
         ),
-        location=Location.of(site),
+        location=Location.of(data_place(case, events[0]) or site),
         onset_step=int(events[0]["step"]),
         fix=Fix(
             "Split once, before any augmentation or oversampling, by sample or group id, and assert that the parts are disjoint."

@@ -7,8 +7,8 @@ from statistics import median
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.places import setting_place
 from cognate.rules.rates import Range, arms, ranges
-from cognate.rules.source import argument_origin
 from cognate.rules.training import commonest_site, number, share, travelled
 
 
@@ -25,6 +25,9 @@ def _parts(norm: float, ratio: float) -> dict:
     }
     result = {"losses": arm, "lr": 0.01, "optimizer": "SGD", "steps": 12}
     return {"metrics": rows, "probes": [{"probe": "lr_range", "status": "ok", "step": 2, "result": result}]}
+
+
+LIMITS = ("max_grad_norm", "gradient_clip_val", "grad_clip", "clip")  # as libraries' configurations call the limit
 
 
 @rule(
@@ -84,7 +87,7 @@ def _finding(case: Case, usual: tuple[float, float], often: float, typical: floa
             Evidence("way of the weights over the whole run, in their own size", round(way, 5), "≥ 0.05"),
             *tried,
         ),
-        location=Location.of(argument_origin(case, site, "max_norm", 1) or site),
+        location=Location.of(setting_place(case, site, "max_norm", limit, LIMITS, 1) or site),
         onset_step=0,
         fix=Fix(f"Raise the limit to about the 90th percentile of the norms, or {number(2 * norm)}, or leave the clipping out."),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.flow import flows
 from cognate.rules.training import modules, parameters, short
 
 
@@ -60,7 +61,22 @@ def grad_none_or_zero_param(case: Case, *, least: int = 3) -> Iterator[Said]:
             Evidence("trainable tensors in the optimizer with .grad None at every step looked at", len(dead), "0", "model.json"),
             Evidence("trainable tensors in the optimizer", len(owned)),
         ),
-        location=Location(module=holder or None, symbol=holder or None),
+        location=_place(case, used[0], holder) if used else Location(module=holder or None, symbol=holder or None),
         onset_step=0,
         fix=Fix("Connect the module's output to the loss, or take it out of the model and the optimizer."),
     )
+
+
+def _place(case: Case, parameter: str, holder: str) -> Location:
+    """The line that last computed with the parameter: what it made there goes nowhere."""
+    for graph in flows(case):
+        uses = graph.using(parameter)
+        cut = graph.cuts(parameter)
+        if uses:
+            # A way to the loss that is not differentiable ends where it is cut, one that misses it at its last operation.
+            reached = bool(cut) and graph.reaches_root(parameter, differentiable=False)
+            ends = cut[:1] if reached else [node for use in uses for node in graph.downstream(use)]
+            last = max(ends, key=lambda node: int(node["i"]))
+            site = last.get("site") or {}
+            return Location(site.get("file"), site.get("line"), holder or site.get("function"), holder or None)
+    return Location(module=holder or None, symbol=holder or None)

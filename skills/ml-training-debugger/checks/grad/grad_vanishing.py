@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.places import spelled
 from cognate.rules.source import first_call
 from cognate.rules.training import number
 
@@ -70,10 +71,16 @@ def grad_vanishing(case: Case, *, ratio: float = 1e-3, depth: int = 5) -> Iterat
         title=f"gradients vanish{through}: {first} gets {number(worst)} of the relative gradient of {last} ({count} layers deep)",
         proof=Proof.MEASUREMENT,
         evidence=(Evidence("median ratio of relative gradient, first to last layer", worst, f"≥ {ratio}", "layers.jsonl"),),
-        location=Location.of(first_call(case, *_spellings(squashing)), first.rpartition(".")[0]),
+        location=Location.of(_place(case, squashing), first.rpartition(".")[0]),
         onset_step=int(rows[0]["step"]),
         fix=Fix("Use ReLU or GELU, residual connections or normalisation, and an initialisation that fits the activation."),
     )
+
+
+def _place(case: Case, squashing: list[str]) -> dict | None:
+    """Where the activation is made, or where a configuration names it."""
+    named = [place for cls in squashing if (place := spelled(case, cls))]
+    return first_call(case, *_spellings(squashing)) or (named[0] if len(named) == 1 else None)
 
 
 def _spellings(classes: list[str]) -> list[str]:

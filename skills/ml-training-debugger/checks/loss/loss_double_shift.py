@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.offsets import agreement
+from cognate.rules.places import shifting
+from cognate.rules.source import called, calls_at
 from cognate.rules.training import where
 
 
@@ -50,7 +52,14 @@ def loss_double_shift(case: Case, *, calls: int = 3) -> Iterator[Said]:
             ),
             Evidence("targets equal to the next input token", f"{found.shares.get(1, 0.0):.1%}", "100 %"),
         ),
-        location=Location.of(found.site),
+        location=Location.of(_in_the_data(case, found.site) or found.site),
         onset_step=0,
         fix=Fix("Shift once: either in the data or in the loss, not in both."),
     )
+
+
+def _in_the_data(case: Case, site: dict | None) -> dict | None:
+    """The shift in the data set, where the other one is a library's: no first-party function of the loss shifts."""
+    if not any(called(node) in ("train", "fit", "evaluate") for node in calls_at(case, site)):
+        return None
+    return shifting(case, {str(event.get("dataset")) for event in case.events("loader")})

@@ -8,6 +8,7 @@ from math import log
 
 from cognate.case.curves import Curve, validation_curves, validation_metric_curves
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Severity, Skip, rule
+from cognate.rules.inputs import loaded_place
 from cognate.rules.training import where
 
 _ACCURACY = re.compile(r"(^|[^a-z])acc(uracy)?([^a-z]|$)")
@@ -87,7 +88,7 @@ def _empty(case: Case, passes: int) -> Finding | None:
                     Evidence("length of its data set", 0, "above 0"),
                 ),
                 severity=Severity.ERROR,
-                location=Location.of(event.get("site")),
+                location=Location.of(loaded_place(case, event) or event.get("site")),
                 onset_step=int(event.get("step", 0)),
                 fix=Fix("Give the evaluation samples: look at how the data are split, and let an empty evaluation raise."),
             )

@@ -7,6 +7,7 @@ from cognate.case.curves import loss_series
 from cognate.case.series import block_medians
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import Flow, flows
+from cognate.rules.places import criterion
 from cognate.rules.training import commonest_site, train_losses, where
 
 _SITE = {"file": "t.py", "line": 40, "function": "main"}
@@ -61,7 +62,7 @@ def loss_reduction_scale(case: Case, *, calls: int = 5, usual: float = 0.02) -> 
             Evidence("training losses with reduction='sum' that nothing divides", len(whole), "0", "events.jsonl"),
             Evidence("samples in a batch", size),
         ),
-        location=Location.of(site),
+        location=Location.of(criterion(case, site, whole[0]["fn"], "reduction", "sum") or site),
         onset_step=0,
         fix=Fix("Use reduction='mean', or divide by the number of samples or tokens."),
     )

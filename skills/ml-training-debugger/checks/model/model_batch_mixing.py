@@ -40,7 +40,7 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
         yield Clear(f"the other samples moved by {number(found[-1]['result']['others'])} when one sample changed")
         return
     result = wrong[0]["result"]
-    joining, site = _over_batch(case, result["batch"]), _layout(case)
+    joining, site = _over_batch(case, result["batch"]), _swapped(case) or _layout(case)
     traced = joining if site is None else None
     site = site or (joining or {}).get("site") or first_call(case, "view", "reshape")
     yield Finding(
@@ -74,6 +74,17 @@ def _layout(case: Case) -> dict | None:
     """A recurrent or transformer layer that was built without batch_first."""
     layers = ("LSTM", "GRU", "RNN", "TransformerEncoderLayer", "TransformerDecoderLayer", "MultiheadAttention", "Transformer")
     return first_call(case, *layers, where=lambda node: not any(k.arg == "batch_first" for k in node.keywords))
+
+
+def _swapped(case: Case) -> dict | None:
+    """A view that keeps the lengths of the dimensions and changes their order: it mixes samples where a transpose would not."""
+    for graph in flows(case):
+        for node in graph.nodes:
+            before, after = (node.get("shapes") or [[]])[0], node.get("shape") or []
+            folded = node["op"] in ("view", "reshape") and "input0" in node.get("x", ()) and before[:1] != after[:1]
+            if folded and len(before) > 2 and sorted(before) == sorted(after) and before[0] not in before[1:]:
+                return node.get("site")
+    return None
 
 
 def _over_batch(case: Case, batch: int) -> Node | None:

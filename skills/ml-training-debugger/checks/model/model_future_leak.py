@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import COMPARISONS, Flow, Node, flows
+from cognate.rules.places import literal_of
 from cognate.rules.source import Site, called, class_named, first_call, made_at
 from cognate.rules.training import number, short
 
@@ -116,6 +117,8 @@ def _place(case: Case, module: dict) -> tuple[dict | None, str]:
     # A library's layer: it is right by itself and wrong for this task where it is built (a bidirectional recurrence, say).
     cls = module.get("cls", "")
     both_ways = first_call(case, cls, where=lambda node: any(k.arg == "bidirectional" for k in node.keywords))
+    if not both_ways and cls in ("LSTM", "GRU", "RNN"):
+        both_ways = literal_of(case, ("bidirectional",), True)
     return both_ways or first_call(case, cls), "layer"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
-from cognate.rules.source import argument_origin
+from cognate.rules.places import setting_place
 from cognate.rules.training import commonest_site, number, parameters
 
 _ADAMS = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax")
@@ -63,7 +63,10 @@ def opt_adam_hparams(case: Case, *, damped: float = 10.0, gain: float = 0.1) -> 
                     proof=Proof.MEASUREMENT,
                     severity=severity,
                     evidence=evidence,
-                    location=Location.of(argument_origin(case, site, argument) or site),
+                    location=Location.of(
+                        setting_place(case, site, argument, group.get(argument), ("adam_epsilon",) if argument == "eps" else ())
+                        or site
+                    ),
                     onset_step=0,
                     fix=Fix("Use betas=(0.9, 0.999) and eps=1e-8 on float32 weights, unless a published recipe says otherwise."),
                 )

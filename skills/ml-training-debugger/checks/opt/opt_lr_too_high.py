@@ -19,8 +19,8 @@ from cognate.rules import (
     Skip,
     rule,
 )
+from cognate.rules.places import rate_place
 from cognate.rules.rates import arms, ranges
-from cognate.rules.source import argument_origin
 from cognate.rules.training import commonest_site, number
 
 
@@ -98,7 +98,7 @@ def opt_lr_too_high(
             Evidence("loss, first and last", f"{number(head)} → {'non-finite' if blow_up else number(tail)}", "falling"),
             *(Evidence(f"one batch on copies after step {r.step}, by multiple of the rate", arms(r), "", "probe") for r in tried),
         ),
-        location=Location.of(argument_origin(case, site, "lr") or site),
+        location=Location.of(rate_place(case, site) or site),
         onset_step=next((s for s, v in ratios if v > ratio), 0),
         fix=Fix(f"Lower the learning rate tenfold, to about {number(max(rates) / 10)}, and warm it up over the first steps."),
     )

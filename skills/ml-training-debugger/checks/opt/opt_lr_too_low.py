@@ -7,8 +7,8 @@ from statistics import median
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.places import rate_place
 from cognate.rules.rates import Range, arms, ranges
-from cognate.rules.source import argument_origin
 from cognate.rules.training import Row, commonest_site, number, travelled
 
 
@@ -113,7 +113,7 @@ def _finding(
             Evidence("loss, first and last", f"{number(head)} → {number(tail)}", "falling"),
             *shown,
         ),
-        location=Location.of(argument_origin(case, site, "lr") or site),
+        location=Location.of(rate_place(case, site) or site),
         onset_step=int(rows[0].get("step", 0)),
         fix=Fix(
             f"Raise the learning rate by a factor of about {min(1e4, 1e-3 / typical):.0g}, or find what keeps it low "

@@ -9,7 +9,7 @@ from typing import Any
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.source import argument_origin
+from cognate.rules.places import setting_place
 from cognate.rules.training import commonest_site, number, parameters
 
 
@@ -76,7 +76,7 @@ def opt_overregularised(case: Case, *, times: float = 2.0, shrunk: float = 0.9, 
         left, pull = _left(case, names), _pull(case, optimizer, group, names)
         if left is not None and pull is not None and left < shrunk and pull > times and fall < gain:
             built = commonest_site([optimizer])
-            site = argument_origin(case, built, "weight_decay") or built
+            site = setting_place(case, built, "weight_decay", group["weight_decay"]) or built
             yield replace(_finding(group, left, pull, fall), location=Location.of(site))
             return
     yield Clear(f"with weight decay up to {max(g['weight_decay'] for _, _, g in decayed):g} the loss falls by {fall:.0%}")

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from cognate.case.schema import OptimizerInfo
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
-from cognate.rules.training import commonest_site, parameters, short
+from cognate.rules.training import parameters, short
 
 
 def _model(owner: str | None) -> dict:
@@ -44,7 +45,7 @@ def opt_params_missing(case: Case, *, least: int = 3) -> Iterator[Said]:
         return
     names = [p["name"] for p in missing]
     numel = sum(p.get("numel", 0) for p in missing)
-    site = commonest_site(optimizers)
+    site = _forgetful(optimizers, missing[0], parameters(case)).get("site")
     yield Finding(
         title=f"{short(names)} receive gradients but are not in any optimizer param group: they stay at their random "
         f"initial values",
@@ -58,3 +59,9 @@ def opt_params_missing(case: Case, *, least: int = 3) -> Iterator[Said]:
         onset_step=0,
         fix=Fix("Give the optimizer all trainable parameters, or set requires_grad=False on what is meant to stay fixed."),
     )
+
+
+def _forgetful(optimizers: list[OptimizerInfo], missing: dict, known: list[dict]) -> OptimizerInfo:
+    """The optimizer that should have had a parameter: the last one built of those that own others of the same model."""
+    beside = {p.get("optimizer") for p in known if p["root"] == missing["root"]}
+    return next((o for o in reversed(optimizers) if o.get("label") in beside), optimizers[-1])

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
-from cognate.rules.training import where
+from cognate.rules.source import epoch_end
+from cognate.rules.training import commonest_site, where
 
 _SITE = {"file": "t.py", "line": 20, "function": "main"}
 
@@ -20,6 +21,9 @@ def _parts(steps: int) -> dict:
         "events": [{"kind": "scheduler", "site": _SITE, **schedule}, {"kind": "schedules", "schedules": [schedule]}],
         "metrics": [{"step": i, "lr": 0.1} for i in range(60)],
     }
+
+
+NOTHING = 1e-6  # a rate that shrinks by this much is gone: nobody plans that
 
 
 @rule(
@@ -53,7 +57,28 @@ def opt_sched_never_stepped(case: Case, *, least: int = 30) -> Iterator[Said]:
             f"changes",
             proof=Proof.MEASUREMENT,
             evidence=(Evidence("calls of its step()", 0, f"one an epoch or one of {case.steps} steps", "events.jsonl"),),
-            location=Location.of(sites.get(schedule["object"])),
+            location=Location.of(_place(case, schedule) or sites.get(schedule["object"])),
             onset_step=0,
             fix=Fix("Call scheduler.step() after optimizer.step(), once per unit that the scheduler counts in."),
         )
+
+
+def _place(case: Case, schedule: dict) -> dict | None:
+    """Where the call is missing: below the optimizer's step for a schedule in steps, below the pass over the data for epochs."""
+    steps = [event for event in case.events("call", name="step") if event.get("object") == schedule.get("optimizer")]
+    site = commonest_site(steps)
+    if site is None or not _in_epochs(case, schedule):
+        return site
+    return epoch_end(case, site)
+
+
+def _in_epochs(case: Case, schedule: dict) -> bool:
+    """Whether the schedule counts epochs: by its plan, or by what a decay without an end would leave after all steps."""
+    plan, steps = schedule.get("plan") or {}, case.steps
+    passes = max((n for name, n in case.calls.items() if name.startswith("pass:")), default=steps // 4)
+    ends = [plan[key] for key in ("T_max", "total_iters", "step_size", "T_0") if plan.get(key)]
+    if schedule["cls"] == "ReduceLROnPlateau" or plan.get("milestones"):
+        return True
+    if ends:
+        return bool(max(ends) <= 2 * passes < steps)
+    return schedule["cls"] == "ExponentialLR" and float(plan.get("gamma", 1.0)) ** steps < NOTHING
