@@ -7,11 +7,8 @@ from statistics import median
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-<<<<<<< HEAD
 from cognate.rules.pairing import dealt_apart
-=======
 from cognate.rules.places import index_offset, shuffled_apart
->>>>>>> w-opt
 from cognate.rules.training import number, train_losses, travelled
 
 
@@ -96,11 +93,7 @@ def data_input_label_misaligned(
                 "probe",
             ),
         ),
-<<<<<<< HEAD
-        location=Location.of(dealt),
-=======
-        location=Location.of(_place(case)),
->>>>>>> w-opt
+        location=Location.of(dealt or _place(case)),
         onset_step=0,
         fix=Fix("Check that one permutation or index is applied to inputs and labels alike; print a few pairs and look at them."),
     )
