@@ -44,7 +44,7 @@ def traced(tmp_path):
     def window(step, cost=None, gain: float = 1.0) -> Case:
         torch.manual_seed(0)
         options = {"probe": "0", "roots": str(HERE.parent)}
-        recorder = Recorder(SimpleNamespace(options=options, folder=tmp_path, early=[]))
+        recorder = Recorder(SimpleNamespace(options=options, folder=tmp_path, early=[], waiting=False))
         recorder.step = 1
         modules = Modules(recorder)
         model, x, y = Loop(step, gain), torch.randn(BATCH, 4), torch.randint(0, 3, (BATCH,))

@@ -28,7 +28,7 @@ class Bench:
 
     def __init__(self, folder: Path, probe_seconds: float) -> None:
         options = {"probe": "1", "probe_seconds": str(probe_seconds), "roots": ""}
-        self.recorder = Recorder(SimpleNamespace(options=options, folder=folder, early=[]))
+        self.recorder = Recorder(SimpleNamespace(options=options, folder=folder, early=[], waiting=False))
         self.recorder.must_look.clear()
         self.modules = Modules(self.recorder)
         self.inputs: list[Tensor] = []
