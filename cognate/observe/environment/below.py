@@ -186,6 +186,8 @@ class Below:
 
     def _in_init(self, folder: str, name: str) -> bool:
         file = os.path.join(folder, "__init__.py")
+        if os.path.isfile(file) and defined(Path(file)).open:
+            return True  # it takes names from elsewhere as well, as torch.multiprocessing does: nothing can be denied
         return bool(re.search(rb"\b%b\b" % name.encode(), _read(file))) and not any(
             item.partition(".")[0] == name for item in self._finder.listing(folder)
         )
