@@ -167,7 +167,7 @@ class Modules:
             if next(module.parameters(), None) is None:  # a criterion or a transform: no model of its own
                 return
             self.training = module.training
-            self.given = [t.detach() for t in facts.tensors_in((args, kwargs))]
+            self.given = [t.detach() for t in facts.tensors_in((args, kwargs)) if facts.readable(t)]
             self.inputs = [t for t in self.given if not t.is_floating_point()]
             self.tops.add(module)
             self.on_root_enter(module, args, kwargs)

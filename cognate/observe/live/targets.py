@@ -108,7 +108,13 @@ def _unscored(target: Tensor, inputs: list[Tensor], ignore: int) -> tuple[Tensor
 
 
 def _is_tokens(tensor: Tensor) -> bool:
-    if tensor.dim() != 2 or tensor.dtype is torch.bool or tensor.is_floating_point() or not 3 <= tensor.shape[1] <= LONGEST:
+    if (
+        tensor.dim() != 2
+        or tensor.dtype is torch.bool
+        or tensor.is_floating_point()
+        or tensor.is_complex()
+        or not 3 <= tensor.shape[1] <= LONGEST
+    ):
         return False
     return tensor.numel() > 0 and int(tensor.min()) >= 0 and int(tensor.max()) > 1
 
