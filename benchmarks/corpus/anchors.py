@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from benchmarks.corpus.source import SourceFile, TrainingBlock, call_of, called, keyword
+from benchmarks.corpus.source import Edit, SourceFile, TrainingBlock, call_of, called, keyword
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "NAdam", "RAdam", "Adamax")
 RATES = ("lr", "learning_rate", "LR", "LEARNING_RATE", "peak_lr", "PEAK_LR", "base_lr")
@@ -76,6 +76,15 @@ def built_models(source: SourceFile) -> list[Built]:
             if called(value)[:1].isupper() and source.own_lines(statement):
                 found.append(Built(statement, source.code(target), called(value)))
     return sorted(found, key=lambda item: item.statement.lineno)
+
+
+def after_last_model(source: SourceFile, text: str) -> list[Edit]:
+    """Add `text` after the statement that makes the last model, in place of MODEL its name; nothing where torch has no name."""
+    models = built_models(source)
+    if not models or not imported(source, "torch"):
+        return []
+    model = models[-1]
+    return [source.after(model.statement, text.replace("MODEL", model.target))]
 
 
 def schedulers(source: SourceFile) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.corpus.anchors import built_models, imported
+from benchmarks.corpus.anchors import after_last_model
 from benchmarks.corpus.source import Edit, SourceFile
 
 ALTERNATIVES = ("model-init-variance",)
@@ -16,8 +16,4 @@ for m in MODEL.modules():
 
 def edits(source: SourceFile) -> list[Edit]:
     """Add the loop after the model is made."""
-    models = built_models(source)
-    if not models or not imported(source, "torch"):
-        return []
-    model = models[-1]
-    return [source.after(model.statement, TEXT.replace("MODEL", model.target))]
+    return after_last_model(source, TEXT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 VERSION = re.compile(
@@ -116,21 +116,16 @@ def applies(marker: str, values: Mapping[str, str]) -> bool:
             return not _broken(left, operator, right)
         return (left == right) is (operator in ("==", "===")) if operator in ("==", "===", "!=") else False
 
-    def both() -> bool:
+    def joined(word: str, part: Callable[[], bool], fold: Callable[[list[bool]], bool]) -> bool:
         nonlocal position
-        held = term()
-        while position < len(tokens) and tokens[position] == "and":
+        held = [part()]
+        while position < len(tokens) and tokens[position] == word:
             position += 1
-            held = term() and held
-        return held
+            held.append(part())
+        return fold(held)
 
     def either() -> bool:
-        nonlocal position
-        held = both()
-        while position < len(tokens) and tokens[position] == "or":
-            position += 1
-            held = both() or held
-        return held
+        return joined("or", lambda: joined("and", term, all), any)
 
     try:
         return either()

@@ -158,9 +158,10 @@ class Losses:
             row["target"]["histogram"] = facts.histogram(target)
             ignore = row.get("ignore_index", -100)
             row["target"]["ignored"] = float((target == ignore).float().mean()) if target.numel() else 0.0
-            row["target"]["offsets"] = self._offsets(target)
-            self._audit(row["target"], target, ignore)
-            padding = self._padding(target, ignore)
+            tokens = self._token_inputs(target)
+            row["target"]["offsets"] = self._offsets(target, tokens)
+            self._audit(row["target"], target, tokens, ignore)
+            padding = self._padding(target, tokens, ignore)
             if padding:
                 row["target"]["padding"] = padding
             audited = audit(target, self.model_inputs(), ignore) if name in ("cross_entropy", "nll_loss") else None
@@ -176,20 +177,19 @@ class Losses:
                 row["input"]["kind"] = facts.rows_kind(scores, scores.dim() - 1)
                 row["target"]["kind"] = facts.rows_kind(target, target.dim() - 1)
 
-    def _audit(self, row: dict[str, Any], target: Tensor, ignore: int) -> None:
+    def _audit(self, row: dict[str, Any], target: Tensor, inputs: list[tuple[int, Tensor]], ignore: int) -> None:
         row.update(target_kinds.audit(target, self.given(), ignore))
-        for index, tokens in self._token_inputs(target):
+        for index, tokens in inputs:
             crossing = target_kinds.crossing(target, tokens)
             if crossing:
                 row["crossing"] = crossing | {"input": index}
 
-    def _offsets(self, target: Tensor) -> dict[str, dict[str, float]]:
+    def _offsets(self, target: Tensor, inputs: list[tuple[int, Tensor]]) -> dict[str, dict[str, float]]:
         """Share of target positions equal to the model's own input at position +k, for each integer input (batch, time).
 
         Only where a target row can be laid over an input row of the same or one shorter length.
         """
         found: dict[str, dict[str, float]] = {}
-        inputs = self._token_inputs(target)
         for index, tokens in inputs:
             batch, time = tokens.shape
             for length in (time, time - 1):
@@ -218,12 +218,12 @@ class Losses:
         others = [pair for pair in found if not facts.same_values(pair[1], target)]
         return others or found
 
-    def _padding(self, target: Tensor, ignore: int) -> dict[str, Any] | None:
+    def _padding(self, target: Tensor, inputs: list[tuple[int, Tensor]], ignore: int) -> dict[str, Any] | None:
         """The padding id of the model's input, and how much of the target that counts lies on padded positions.
 
         Padding shows as rows that end in runs of one and the same id, of different lengths.
         """
-        for _, tokens in self._token_inputs(target):
+        for _, tokens in inputs:
             if facts.same_values(tokens, target):
                 continue
             last = tokens[:, -1]
