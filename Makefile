@@ -41,7 +41,7 @@ check:
 	  $(BIN)/mypy --explicit-package-bases --allow-any-generics "$$skill/checks"; done
 	$(BIN)/lint-imports
 	$(BIN)/python -m cognate.reference --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # The faulty run and its verdict must be negative, the repaired one's must not: `!` fails the demo otherwise.
 # One thread and time enough for the experiments: the same numbers on a slow or busy machine.
