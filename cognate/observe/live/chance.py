@@ -1,4 +1,7 @@
-"""Random generators that a data set carries with it: copied with it into every data-loader worker, state and all."""
+"""Where random numbers come from: torch's own generator, and those that a data set carries with it.
+
+The latter are copied with the data set into every data-loader worker, state and all.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,17 @@ from cognate.observe.live.sites import Sites
 # Objects of first-party classes that hang on a data set are followed this deep: a transform, and what it composes.
 DEEPEST = 3
 MOST_OBJECTS = 64
+
+
+def state_of(device: torch.device) -> int:
+    """A checksum of the generator that random numbers on `device` are drawn from; reading it moves nothing."""
+    state = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+    return zlib.crc32(bytes(state.tolist()))
+
+
+def fresh_state(seed: int) -> int:
+    """The checksum of the processor's generator when it has just been seeded."""
+    return zlib.crc32(bytes(torch.Generator().manual_seed(seed).get_state().tolist()))
 
 
 def generators(dataset: Any, sites: Sites) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from cognate.observe.live import facts
 from cognate.observe.live.contents import holds, weights_in
@@ -29,6 +30,7 @@ class Checkpoints:
         self.recorder = recorder
         self.depth = 0
         self.loaded: set[str] = set()  # labels of modules that received weights from elsewhere
+        self.received = WeakTensorKeyDictionary()  # parameters that did, also by a part of their model
         # Files read that no training has begun with: event, and (name, shape, dtype) with a fingerprint of each tensor.
         self.pending: list[tuple[dict[str, Any], list[tuple[tuple[Any, ...], int]]]] = []
 
@@ -86,6 +88,7 @@ class Checkpoints:
         tensors = [v for v in state.values() if isinstance(v, Tensor)] if isinstance(state, dict) else []
         shared = sum(1 for tensor in tensors if tensor.data_ptr() in live)
         self.loaded.add(self.recorder.label(module, "model"))
+        self.received.update((parameter, True) for parameter in module.parameters())
         self._event(
             "load_state_dict",
             object=self._label(module),

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, dataloader
 
 from cognate.observe.live import facts
-from cognate.observe.live.chance import generators
+from cognate.observe.live.chance import fresh_state, generators
 from cognate.observe.live.patch import before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
 
@@ -132,4 +132,5 @@ class Data:
             self.recorder.seeds.append({"library": library, "seed": seed})
         self.recorder.counts[f"seed:{library}"] += 1
         if self.recorder.counts[f"seed:{library}"] <= 64:
-            self.recorder.event("seed", site, library=library, seed=seed, stack=self.recorder.sites.stack(4))
+            fields = {"state": fresh_state(seed)} if library == "torch" and isinstance(seed, int) else {}
+            self.recorder.event("seed", site, library=library, seed=seed, stack=self.recorder.sites.stack(4), **fields)

@@ -16,6 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from cognate.observe.live import facts
 from cognate.observe.live.checkpoints import Checkpoints
+from cognate.observe.live.loose import unregistered
 from cognate.observe.live.modules import Modules, depends_on_mode
 from cognate.observe.live.moments import state_dtypes
 from cognate.observe.live.recorder import Recorder, guarded, timed
@@ -170,7 +171,7 @@ class Identity:
 
     def _parameter(self, name: str, parameter: nn.Parameter) -> dict[str, Any]:
         record = self._note(parameter, look=False)
-        if record["windows"] or record.get("owner"):
+        if record["windows"] or record.get("owner") or record["seen_at"] < self.recorder.step:
             record["moved"] = record["moved"] or facts.fingerprint(parameter, 64) != record["first"]
         entry = {
             "name": name,
@@ -186,6 +187,7 @@ class Identity:
             "windows": record["windows"],
             "moved": record["moved"],
             "seen_at": record["seen_at"],
+            "loaded": parameter in self.checkpoints.received,
             "start": record["start"],
         }
         if facts.readable(parameter) and parameter.numel() > 1 and parameter.is_floating_point():
@@ -253,42 +255,6 @@ def special_tokens(root: nn.Module) -> dict[str, int]:
         if "vocab_size" in known:
             return known  # type: ignore[return-value]
     return {}
-
-
-def unregistered(root: nn.Module, owned: set[int]) -> list[dict[str, Any]]:
-    """Modules and trainable tensors that hang on attributes, lists or dicts of `root`'s modules without being registered."""
-    registered = {id(m) for m in root.modules()} | {id(p) for p in root.parameters()} | {id(b) for b in root.buffers()}
-    found = []
-    for name, module in root.named_modules():
-        for attribute, value in vars(module).items():
-            if attribute.startswith("_") and attribute not in ("_",):
-                continue
-            for path, item in _items(attribute, value):
-                trainable = isinstance(item, nn.Module) and any(p.requires_grad for p in item.parameters())
-                loose = isinstance(item, Tensor) and item.is_leaf and item.requires_grad
-                if (trainable or loose) and id(item) not in registered:
-                    entry = {
-                        "module": name,
-                        "attribute": path,
-                        "cls": type(item).__name__,
-                        "owner": type(module).__name__,
-                    }
-                    loose_parameters = list(item.parameters()) if isinstance(item, nn.Module) else [item]
-                    entry["numel"] = sum(facts.numel(p) for p in loose_parameters)
-                    entry["grad"] = any(p.grad is not None for p in loose_parameters)
-                    entry["owned"] = any(id(p) in owned for p in loose_parameters)
-                    found.append(entry)
-    return found[:50]
-
-
-def _items(path: str, value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, (nn.Module, Tensor)):
-        return [(path, value)]
-    if isinstance(value, (list, tuple)):
-        return [(f"{path}[{i}]", item) for i, item in enumerate(value) if isinstance(item, (nn.Module, Tensor))]
-    if isinstance(value, dict):
-        return [(f"{path}[{k!r}]", item) for k, item in value.items() if isinstance(item, (nn.Module, Tensor))]
-    return []
 
 
 def _norms(names: list[str], tensors: list[Tensor]) -> dict[str, float | None]:

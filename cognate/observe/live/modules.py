@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as module_hooks
 
 from cognate.observe.live import facts
+from cognate.observe.live.chance import state_of
 from cognate.observe.live.patch import before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
 from cognate.observe.live.targets import edges
@@ -225,6 +226,7 @@ class Modules:
             mode_dependent=sum(depends_on_mode(part) for part in module.modules()),
             mode_mismatch=moody,
             repeats=self._repeats(module),
+            random=state_of(next(module.parameters()).device),
             inputs=described,
             rows=facts.row_fingerprints(inputs[0]) if inputs and inputs[0].dim() > 0 else [],
             outputs=[facts.describe(t) for t in outputs],

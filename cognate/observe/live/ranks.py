@@ -23,6 +23,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from cognate.case.store import Appender
 from cognate.observe.live import facts
+from cognate.observe.live.chance import state_of
 from cognate.observe.live.modules import Modules
 from cognate.observe.live.patch import before_and_after, wrap
 from cognate.observe.live.recorder import Recorder, guarded, timed
@@ -158,7 +159,7 @@ class Ranks:
             values=_values(owned),
             gradients=_checksum(graded),
             gradient_values=_values(graded),
-            random=_random_state(owned),
+            random=state_of(owned[0].device if owned else torch.device("cpu")),
         )
 
 
@@ -175,13 +176,6 @@ def _values(tensors: list[Tensor]) -> list[float]:
         return []
     largest = max(tensors, key=lambda tensor: tensor.numel())
     return [float(value) for value in facts.wide(facts.sample(largest, VALUES)).tolist()]
-
-
-def _random_state(parameters: list[Tensor]) -> int:
-    """A checksum of the generator that dropout on these parameters' device draws from; reading it moves nothing."""
-    device = parameters[0].device if parameters else torch.device("cpu")
-    state = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-    return zlib.crc32(bytes(state.tolist()))
 
 
 def _let_spawned_in(session: Any) -> None:

@@ -19,6 +19,8 @@ def batch_independence(replay: Replay) -> dict[str, Any]:
     base = _outputs(replay.forward(model, args, kwargs, False), size)
     if not base:
         raise NotRun("no output of the model has one row per sample")
+    if any(size in t.shape[1:] for t in base):
+        _forbid_comparison(replay, base, size)
     # One in the middle: a model that runs over the batch as if it were time moves only the samples behind it.
     changed_sample = size // 2
 
@@ -68,6 +70,14 @@ def _batch_size(replay: Replay) -> int:
     if ambiguous:
         raise NotRun("batch and next dimension have the same size, so which is which cannot be told")
     return size
+
+
+def _forbid_comparison(replay: Replay, base: list[Tensor], size: int) -> None:
+    """Raise NotRun where the output has a column a sample, as the similarities of a contrastive model: it is to compare them."""
+    args, kwargs = replay.inputs(lambda x: x[:-1] if x.dim() > 0 and x.shape[0] == size else x)
+    smaller = _outputs(replay.forward(replay.copy(), args, kwargs, False), size - 1)
+    if any(a.shape[1:] != b.shape[1:] for a, b in zip(base, smaller, strict=False)):
+        raise NotRun("the model compares the samples of a batch with each other: its output has a column for each of them")
 
 
 def _outputs(output: Any, size: int) -> list[Tensor]:

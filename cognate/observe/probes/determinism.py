@@ -44,7 +44,9 @@ def _other(tensor: Tensor) -> Tensor:
     """Another batch of the same shape and range: samples mixed, values reversed in order."""
     if tensor.is_floating_point():
         return -tensor.flip(0) if tensor.dim() else tensor
-    return (tensor.max() - tensor).clamp_min(int(tensor.min())) if tensor.numel() else tensor
+    # Values that occur, so that a label or a token stays one that the model knows.
+    values, places = torch.unique(tensor, return_inverse=True)
+    return values.flip(0)[places]
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

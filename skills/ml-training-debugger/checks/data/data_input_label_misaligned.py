@@ -11,6 +11,10 @@ from cognate.rules.pairing import dealt_apart
 from cognate.rules.places import index_offset, shuffled_apart
 from cognate.rules.training import number, train_losses, travelled
 
+# Fewer labels, or labels of nearly one kind, say little about what a guess costs.
+LEAST_LABELS = 16
+LEAST_ENTROPY = 0.5
+
 
 def _parts(shifted: float) -> dict:
     result = {"real": 2.29, "shifted": shifted, "label_entropy": 2.3, "output_spread": 0.3, "scale": 0.3}
@@ -32,19 +36,34 @@ def _parts(shifted: float) -> dict:
         "steps": "our calibration: before a hundred steps many healthy models have not begun to use their input",
         "apart": "our calibration: where the source deals one of them alone; ten epochs of learning by heart open gaps of 12 %, "
         "while a model whose labels fit has gaps of 70 % and more after a hundred steps",
+        "chance": "our calibration: held-out losses within 3 % of the best guess that ignores the input; healthy runs fall below "
+        "0.9 of it before their first evaluation, by what they learn of samples they see for the first time",
+        "heart": "our calibration: a fifth below the best guess that ignores the input is more than the noise of a batch",
         "moved": "our calibration: weights that have travelled less than a tenth of their size have not been trained yet",
     },
     fires=Example(**_parts(2.30)),
     quiet=Example(**_parts(4.0)),
 )
 def data_input_label_misaligned(
-    case: Case, *, gap: float = 0.02, learned: float = 0.5, steps: int = 100, moved: float = 0.1, apart: float = 0.2
+    case: Case,
+    *,
+    gap: float = 0.02,
+    learned: float = 0.5,
+    steps: int = 100,
+    moved: float = 0.1,
+    apart: float = 0.2,
+    chance: float = 0.97,
+    heart: float = 0.8,
 ) -> Iterator[Said]:
     """Inputs and labels are misaligned: the trained model does as well with the samples dealt to the wrong labels.
 
     One batch can be learned by heart, so model, loss and gradients work; yet over the data set the input tells nothing about the
     label. Usual places: inputs and labels shuffled by two different permutations, an index that is off by one, a broken join.
     """
+    by_heart = _only_by_heart(case, chance, heart)
+    if by_heart is not None:
+        yield by_heart
+        return
     late = [p for p in case.probe("input_dependence") if p["step"] >= steps and p["result"]["real"] is not None]
     losses = loss_series(case)
     finite = [v for v in losses.values if v is not None] if losses else []
@@ -97,6 +116,51 @@ def data_input_label_misaligned(
         onset_step=0,
         fix=Fix("Check that one permutation or index is applied to inputs and labels alike; print a few pairs and look at them."),
     )
+
+
+def _only_by_heart(case: Case, chance: float, heart: float) -> Finding | None:
+    """The finding where training samples are learned by heart while nothing that is new was ever told better than by chance."""
+    held_out = _over_chance(case, grad=False)
+    seen = _over_chance(case, grad=True)
+    if len(held_out) < 3:
+        return None
+    first = min(held_out)
+    fresh = [ratio for step, ratio in seen.items() if first / 3 < step <= first]  # mostly samples that it had not met before
+    last = [ratio for _, ratio in sorted(seen.items())[-2:]]
+    never = all(chance <= ratio <= 3.0 for ratio in held_out.values())
+    if not (never and len(fresh) >= 3 and median(fresh) > chance and median(last) < heart):
+        return None
+    place = dealt_apart(case) or _place(case)
+    return Finding(
+        title="inputs and labels look misaligned: the training loss falls to "
+        f"{median(last):.0%} of that of the best guess that ignores the input, by heart alone, while on new samples it never "
+        f"got below {min(held_out.values()):.0%}",
+        proof=Proof.MEASUREMENT,
+        severity=Severity.ERROR if place else Severity.WARNING,
+        evidence=(
+            Evidence("lowest held-out loss / entropy of its labels", round(min(held_out.values()), 3), "below 0.9"),
+            Evidence("training loss / entropy, on samples seen for the first time", round(median(fresh), 3), "below 0.9"),
+            Evidence("training loss / entropy, at the end", round(median(last), 3), f"above {heart}, or falling with the former"),
+        ),
+        location=Location.of(place),
+        onset_step=0,
+        fix=Fix("Check that one permutation or index is applied to inputs and labels alike; print a few pairs and look at them."),
+    )
+
+
+def _over_chance(case: Case, grad: bool) -> dict[int, float]:
+    """By step, the classification loss as a share of the entropy of its own labels: 1 is the best guess without the input."""
+    found: dict[int, list[float]] = {}
+    for call in case.events("loss_call", grad=grad):
+        counts = call.get("target", {}).get("histogram", {}).get("counts", {})
+        total = sum(counts.values())
+        value = call.get("value")
+        if call.get("fn") not in ("cross_entropy", "nll_loss") or value is None or total < LEAST_LABELS or not call.get("step"):
+            continue
+        entropy = -sum(c / total * log(c / total) for c in counts.values())
+        if entropy > LEAST_ENTROPY:
+            found.setdefault(int(call["step"]), []).append(float(value) / entropy)
+    return {step: median(ratios) for step, ratios in found.items()}
 
 
 def _label_entropy(case: Case) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import COMPARISONS, CUTS, Flow, flows
 from cognate.rules.halting import is_halting
+from cognate.rules.sampling import cut_sample
 from cognate.rules.training import short, starved, where
 
 _SITE = {"file": "model.py", "line": 12, "function": "forward"}
@@ -56,10 +57,15 @@ def grad_graph_broken(case: Case, *, least: int = 3) -> Iterator[Said]:
 
     The part of the model before the cut is in the optimizer but never learns; the part behind it learns on random features.
     Usual places: `.detach()` or `.data` left from debugging, a loss rebuilt with torch.tensor(loss.item()), a hard argmax, a
-    block under torch.no_grad().
+    block under torch.no_grad(), a sample drawn with `.sample()` where `.rsample()` was meant.
     """
     dead = [p["name"] for p in starved(case, least) if not is_halting(p["name"])]
     if not dead:
+        for graph in flows(case):
+            sample = cut_sample(graph)
+            if sample is not None:
+                yield _sample_finding(graph, *sample)
+                return
         yield Clear("every trainable parameter that an optimizer owns received a gradient")
         return
     for graph in flows(case):
@@ -90,3 +96,21 @@ def grad_graph_broken(case: Case, *, least: int = 3) -> Iterator[Said]:
             ),
         )
         return
+
+
+def _sample_finding(graph: Flow, sample: dict, layer: dict) -> Finding:
+    """A learned distribution whose samples carry no gradient: its mean and spread are trained by the other terms alone."""
+    return Finding(
+        title=f"the sample drawn at {where(sample.get('site'))} carries no gradient: the layers that make its mean and spread "
+        f"learn nothing from the loss of what {short(list(layer['p'])[:1])} makes of it",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("gradient of the sample", False, "mean + spread · noise, with it", f"trace.jsonl, step {sample['w']}"),
+            Evidence("operation", sample["op"] + (" under no_grad" if sample.get("off") else "")),
+        ),
+        location=Location.of(sample.get("site"), None),
+        onset_step=0,
+        fix=Fix(
+            "Draw it with gradients on: mean + spread * torch.randn_like(spread) outside no_grad, or rsample() for sample()."
+        ),
+    )

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.flow import flows
 from cognate.rules.source import called
 from cognate.rules.training import parameters, short, where
 
@@ -46,10 +47,10 @@ def grad_unintended_freeze(case: Case, *, share: float = 0.01) -> Iterator[Said]
         weights = [p for p in rows if len(p.get("shape", [])) >= 2]
         if len(weights) < 2 or root.get("loaded") or not any(p.get("optimizer") for p in rows):
             continue
-        frozen = [p for p in weights if not p["requires_grad"] and not p.get("moved")]
-        newest = max(p.get("seen_at", 0) for p in rows)
-        late = [p for p in frozen if p.get("seen_at", 0) == newest > 0]
-        last = [p for p in frozen if p is weights[-1] and p.get("seen_at", 0) == 0 and _earlier_trained(weights)]
+        frozen = [p for p in weights if not p["requires_grad"] and not p.get("moved") and not p.get("loaded")]
+        oldest, newest = (ends(p.get("seen_at", 0) for p in rows) for ends in (min, max))
+        late = [p for p in frozen if p.get("seen_at", 0) == newest > oldest]
+        last = [p for p in frozen if p is weights[-1] and not late and _earlier_trained(weights) and _learns_through(case, p)]
         guilty = late or last
         if guilty:
             found = True
@@ -79,6 +80,11 @@ def grad_unintended_freeze(case: Case, *, share: float = 0.01) -> Iterator[Said]
 
 def _earlier_trained(weights: Sequence[Mapping[str, object]]) -> bool:
     return any(p.get("moved") and p.get("requires_grad") for p in weights[:-1])
+
+
+def _learns_through(case: Case, weight: Mapping[str, object]) -> bool:
+    """Whether gradients pass `weight` on their way to trained layers below it: not so in a fixed target, a teacher, a loss."""
+    return any(node.get("ig") for graph in flows(case) for node in graph.using(str(weight["name"])))
 
 
 def _freezing(case: Case) -> dict | None:

@@ -28,15 +28,16 @@ def _events(count: int) -> list[dict]:
     sources={
         "least": "our calibration: two seedings are a start and a restart, three with one value at one line are a loop",
         "repeats": "our calibration: fixed evaluation noise repeats nothing in training; half of the batches again is a repeat",
+        "draws": "our calibration: a reset at every step leaves the generator in one state each time, an evaluation's at a few",
     },
     fires=Example(events=_events(6)),
     quiet=Example(events=_events(1)),
 )
-def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3) -> Iterator[Said]:
+def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3, draws: float = 0.8) -> Iterator[Said]:
     """The seed is reset inside the training loop: every epoch or step draws the same random numbers, the same order and batches.
 
-    The model sees the same batches, the same augmentation and the same dropout masks again and again. Reseeding for a fixed
-    evaluation is healthy and repeats nothing in training, so repeated training batches are asked for as proof.
+    The model sees the same batches, the same augmentation, noise and dropout masks again and again. Reseeding for a fixed
+    evaluation is healthy and repeats nothing in training, so repeated batches or draws in training are asked for as proof.
     """
     groups: dict[tuple, list[dict]] = {}
     for event in case.events("seed"):
@@ -53,19 +54,21 @@ def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3
         yield Skip("training batches were not seen", "")
         return
     repeated = again / len(hashes)
-    if repeated < repeats and not _draws_per_epoch(case, events):
+    redrawn = _draws_per_step(case, events)
+    if repeated < repeats and redrawn < draws and not _draws_per_epoch(case, events):
         yield Clear(f"{len(events)} reseedings at {where(events[0]['site'])}, but only {repeated:.0%} of training batches repeat")
         return
     site = _looping(case, events[0])
     yield Finding(
         title=f"the seed is reset inside the loop: manual_seed({events[0]['seed']}) at {where(site)} runs {len(events)} times, "
-        "so the same random order and batches repeat",
+        f"so the same random {'numbers are drawn at each step' if redrawn >= draws else 'order and batches repeat'}",
         proof=Proof.MEASUREMENT,
         evidence=(
             Evidence(
                 "steps at which the same seed was set", [e["step"] for e in events][:10], "once, before training", "events.jsonl"
             ),
             Evidence("training batches that were seen again", f"{repeated:.0%}", "about 0 %"),
+            Evidence("training steps at which the generator stood where it had stood before", f"{redrawn:.0%}", "0 %"),
         ),
         location=Location.of(site),
         onset_step=int(events[1]["step"]),
@@ -84,6 +87,15 @@ def _looping(case: Case, event: dict) -> dict:
     if function and any(isinstance(n, ast.Call) and called(n) in DRAWS for n in ast.walk(function)):
         return frames[0]
     return next((frame for frame in frames if in_loop(case, frame)), frames[0])
+
+
+def _draws_per_step(case: Case, events: list[dict]) -> float:
+    """The share of training forwards that end with the generator in one and the same state, after drawing from it."""
+    first = min(int(event["step"]) for event in events)
+    states = [e["random"] for e in case.events("forward", grad=True, training=True) if "random" in e and e["step"] >= first]
+    fresh = {event.get("state") for event in events}
+    drawn = Counter(state for state in states if state not in fresh)
+    return max(drawn.values()) / len(states) if drawn and max(drawn.values()) > 2 else 0.0
 
 
 def _draws_per_epoch(case: Case, events: list[dict]) -> bool:
