@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 # Rows that are looked at on a close window: enough for every share that a rule decides by, cheap on any model.
+MOST_ROW = 65_536  # elements of one sample, beyond which its own statistics are not taken
 MOST_ROWS = 2048
 MOST_NUMBERS = 65_536
 
@@ -78,6 +79,21 @@ def moments(tensor: Tensor, most: int = 16_384) -> dict[str, float]:
     values = sample(tensor, most).float()
     found = torch.stack([values.mean(), values.std(correction=0), values.abs().max()]).tolist()
     return {name: value for name, value in zip(("mean", "std", "most"), found, strict=True) if value - value == 0}
+
+
+def between_rows(tensor: Tensor, most: int = 64) -> dict[str, float]:
+    """How much the rows of a batch of numbers differ in mean (`row_means`) and in spread (`row_stds`), over the whole's spread.
+
+    Rows that were each standardised by themselves don't differ at all.
+    """
+    if not readable(tensor) or tensor.dim() < 2 or tensor.shape[0] < 4 or tensor[0].numel() < 8 or tensor[0].numel() > MOST_ROW:
+        return {}
+    rows = tensor.detach()[:most].flatten(1).float()
+    whole = rows.std()
+    if not bool(whole > 0):
+        return {}
+    found = torch.stack([rows.mean(1).std() / whole, rows.std(1).std() / whole]).tolist()
+    return {name: round(v, 6) for name, v in zip(("row_means", "row_stds"), found, strict=True) if v - v == 0}
 
 
 def rows_kind(scores: Tensor, class_dim: int) -> str:

@@ -215,6 +215,7 @@ class Modules:
         described = [facts.describe(t) | {"hash": facts.fingerprint(t)} | edges(t) for t in inputs]
         if described and "std" in described[0]:  # a tensor of numbers that could be read
             described[0]["distinct"] = int(torch.unique(facts.sample(inputs[0], 2048)).numel())
+            described[0].update(facts.between_rows(inputs[0]))
         self.recorder.event(
             "forward",
             self.recorder.sites.here(4),

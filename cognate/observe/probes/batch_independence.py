@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cognate.observe.live.facts import tensors_in
+from cognate.observe.probes.leaks import mixing_modules
 from cognate.observe.probes.replay import NotRun, Replay
 
 
@@ -40,10 +41,14 @@ def batch_independence(replay: Replay) -> dict[str, Any]:
     worst = torch.stack(moved).amax(0)
     scale = max(float(a.float().std()) for a in base)
     neighbours = torch.cat([worst[:changed_sample], worst[changed_sample + 1 :]])
+    own = float(worst[changed_sample])
+    # Mixing may hide what it mixes: an output that is the same for every sample moves in none.
+    inside = _inside(replay, change, size, changed_sample) if own == 0.0 and not bool(neighbours.any()) else []
     return {
+        "inside": inside,
         "batch": size,
         "others": float(neighbours.max()),
-        "own": float(worst[changed_sample]),
+        "own": own,
         "scale": scale,
         "samples_moved": int((neighbours > 1e-5 * max(scale, 1e-6)).sum()),
         "inputs": [list(t.shape) for t in replay.snapshot.inputs[:4]],
@@ -70,6 +75,16 @@ def _batch_size(replay: Replay) -> int:
     if ambiguous:
         raise NotRun("batch and next dimension have the same size, so which is which cannot be told")
     return size
+
+
+def _inside(replay: Replay, change: Any, size: int, sample: int) -> list[dict[str, Any]]:
+    model = replay.copy()
+
+    def run(changed: bool) -> Any:
+        args, kwargs = replay.inputs(change if changed else None)
+        return replay.forward(model, args, kwargs, False)
+
+    return mixing_modules(model, lambda: run(False), lambda: run(True), size, sample)
 
 
 def _forbid_comparison(replay: Replay, base: list[Tensor], size: int) -> None:

@@ -17,11 +17,10 @@ from cognate.observe.probes.sequences import Tokens, Values, sequence_of
 def causality(replay: Replay) -> dict[str, Any]:
     """Replaced all tokens after position t by other tokens of the batch and compared the scored predictions up to t."""
     sequence = sequence_of(replay)
-    time = sequence.time
     model = replay.copy()
-    last = time - 1 - sequence.reach
-    moments = sorted({min(last, max(0, t)) for t in (time // 4 - 1, time // 2 - 1, (3 * time) // 4 - 1, last)})
-    result: dict[str, Any] = {"offset": sequence.offset, "time": time, "modes": {}}
+    last = sequence.judged - 1
+    moments = sorted({min(last, max(0, t)) for t in (last // 4, last // 2, (3 * last) // 4, last)})
+    result: dict[str, Any] = {"offset": sequence.offset, "time": sequence.time, "modes": {}}
     for mode in sequence.MODES:
         rows = [_compare(replay, model, sequence, t, mode == "train") for t in moments]
         rows = [row for row in rows if row is not None]
@@ -35,7 +34,7 @@ def causality(replay: Replay) -> dict[str, Any]:
         max(r["after"] for rows in result["modes"].values() for r in rows),
     )
     result["scale"] = worst["scale"]
-    result["own"] = _own_effect(replay, model, sequence, time // 2)
+    result["own"] = _own_effect(replay, model, sequence, sequence.judged // 2)
     if worst["before"] > 1e-4 * max(1.0, worst["scale"]):
         result["leaking_modules"] = _leaking(replay, model, sequence, worst["t"])
     return result

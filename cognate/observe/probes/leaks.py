@@ -1,4 +1,4 @@
-"""Which modules let the future in: each is run by itself on inputs that differ only after position t."""
+"""Which modules let the future in, or mix the samples of a batch: told by inputs that differ in one place only."""
 
 from __future__ import annotations
 
@@ -26,20 +26,58 @@ def leaking_modules(model: nn.Module, run_base: Any, run_changed: Any, time: int
     several times in a forward is judged by its first call.
     """
     names = {module: name for name, module in model.named_modules()}
-    base, changed = _calls(model, run_base), _calls(model, run_changed)
+    base, changed = calls_of(model, run_base), calls_of(model, run_changed)
     guilty: dict[str, str] = {}
     for module in list(base)[:MOST_MODULES]:
         if module in changed and not isinstance(module, POINTWISE) and _leaks(module, base[module], changed[module], time, t):
             guilty[names[module]] = type(module).__name__
-    smallest = [name for name in guilty if not any(_inside(other, name) for other in guilty)]
-    return [{"name": name, "cls": guilty[name]} for name in smallest]
+    return smallest(guilty)
+
+
+def mixing_modules(model: nn.Module, run_base: Any, run_changed: Any, size: int, sample: int) -> list[dict[str, Any]]:
+    """Modules that turn inputs which differ in one sample of a batch of `size` into outputs that differ in others.
+
+    Dimension 0 is taken for the batch in what a module is given and gives back; those with another layout are left alone.
+    """
+    names = {module: name for name, module in model.named_modules()}
+    base, changed = calls_of(model, run_base), calls_of(model, run_changed)
+    guilty: dict[str, str] = {}
+    for module in list(base)[:MOST_MODULES]:
+        if module not in changed or isinstance(module, POINTWISE) or next(module.parameters(), None) is None:
+            continue
+        given = _others_moved(base[module][:2], changed[module][:2], size, sample)
+        made = _others_moved(base[module][2], changed[module][2], size, sample)
+        if given is False and made:
+            guilty[names[module]] = type(module).__name__
+    return smallest(guilty)
+
+
+def _others_moved(base: Any, changed: Any, size: int, sample: int) -> bool | None:
+    """Whether a sample other than `sample` differs; None where nothing has a sample a row, or the tensors can't be compared."""
+    rows = [
+        (a, b)
+        for a, b in zip(tensors_in(base), tensors_in(changed), strict=False)
+        if a.dim() > 1 and a.shape == b.shape and a.shape[0] == size and a.is_floating_point()
+    ]
+    if not rows:
+        return None
+    others = [index for index in range(size) if index != sample]
+    scale = max(float(a.float().std()) for a, _ in rows)
+    return any(float((a[others] - b[others]).abs().max()) > TOLERANCE * max(scale, 1e-3) + 1e-6 for a, b in rows)
+
+
+def smallest(guilty: dict[str, str]) -> list[dict[str, Any]]:
+    """Of modules by name, those that hold no other of them."""
+    kept = [name for name in guilty if not any(_inside(other, name) for other in guilty)]
+    return [{"name": name, "cls": guilty[name]} for name in kept]
 
 
 def _inside(name: str, outer: str) -> bool:
     return name != outer and (outer == "" or name.startswith(f"{outer}."))
 
 
-def _calls(model: nn.Module, run: Any) -> dict[nn.Module, Call]:
+def calls_of(model: nn.Module, run: Any) -> dict[nn.Module, Call]:
+    """What each module of `model` was given at its first call in `run()`, and what it gave back."""
     seen: dict[nn.Module, Call] = {}
 
     def note(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:

@@ -188,6 +188,15 @@ def _views(tensor: Tensor) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
         yield "first step dropped, rows flattened", lambda t: t[:, 1:].reshape(-1, t.shape[-1])
 
 
+def _cuts(tensor: Tensor, scores: Tensor) -> Iterator[tuple[str, Callable[[Tensor], Tensor]]]:
+    """The beginning or the end of one dimension left out: a warm-up that is not scored, or a horizon that alone is."""
+    differing = [dim for dim in range(min(tensor.dim(), scores.dim())) if tensor.shape[dim] != scores.shape[dim]]
+    if tensor.dim() == scores.dim() and len(differing) == 1:
+        dim, length = differing[0], scores.shape[differing[0]]
+        yield "the end", lambda t: t.narrow(dim, t.shape[dim] - length, length)
+        yield "the beginning", lambda t: t.narrow(dim, 0, length)
+
+
 def _item(index: int, view: Callable[[Tensor], Tensor], output: Any) -> Tensor:
     return view(tensors_in(output)[index])
 
@@ -197,7 +206,7 @@ def find_view(output: Any, scores: Tensor) -> tuple[str, Callable[[Any], Tensor]
     for index, tensor in enumerate(tensors_in(output)[:8]):
         if tensor.numel() < scores.numel() or tensor.device != scores.device:
             continue
-        for name, view in _views(tensor):
+        for name, view in (*_views(tensor), *_cuts(tensor, scores)):
             try:
                 seen = view(tensor.detach())
             except (RuntimeError, IndexError):

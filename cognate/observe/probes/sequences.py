@@ -15,7 +15,8 @@ from cognate.observe.probes.replay import NotRun, Replay
 NEXT_TOKEN_SHARE = 0.8
 # Series that are equal to themselves without a shift (constant, or of two values) don't tell how far ahead the targets lie.
 UNSHIFTED_SHARE = 0.5
-FURTHEST = 3
+# A warm-up that is not scored moves the targets along by its length.
+FURTHEST = 64
 # Columns of a series of vectors that one target column is looked for in.
 MOST_COLUMNS = 16
 
@@ -33,6 +34,11 @@ class Tokens:
     def time(self) -> int:
         """How many positions a row has."""
         return self.tensor.shape[1]
+
+    @property
+    def judged(self) -> int:
+        """How many predictions have their answer among the inputs."""
+        return self.time - 1
 
     def replaced(self, x: Tensor, t: int) -> Tensor:
         """`x` with the tokens after t replaced, if `x` is the token input; any other input as it is."""
@@ -70,11 +76,17 @@ class Values:
     offset: int
     axis: int  # of time, in the input
     target_axis: int  # of time, in the target
+    length: int  # of the target
 
     @property
     def time(self) -> int:
         """How many positions a series has."""
         return self.tensor.shape[self.axis]
+
+    @property
+    def judged(self) -> int:
+        """How many forecasts have their answer among the inputs."""
+        return min(self.length, self.time - self.offset)
 
     @property
     def reach(self) -> int:
@@ -136,7 +148,7 @@ def _values(replay: Replay) -> Values:
             for target_axis in range(1, min(target.dim(), 3)):
                 offset = _shift(_by_time(series, axis), _by_time(target, target_axis))
                 if offset:
-                    return Values(series, offset, axis, target_axis)
+                    return Values(series, offset, axis, target_axis, target.shape[target_axis])
     raise NotRun("the targets are no input of the model shifted in time, so no position is known to be the future")
 
 
@@ -158,8 +170,8 @@ def _shift(series: Tensor, target: Tensor) -> int:
     else:
         return 0
     for view in views:
-        shares = [_agreement(view, target, offset) for offset in range(FURTHEST + 1)]
-        best = max(range(1, FURTHEST + 1), key=shares.__getitem__)
+        shares = [_agreement(view, target, offset) for offset in range(min(FURTHEST, view.shape[1] - 2) + 1)]
+        best = max(range(1, len(shares)), key=shares.__getitem__)
         if shares[best] >= NEXT_TOKEN_SHARE and shares[0] < UNSHIFTED_SHARE:
             return best
     return 0

@@ -1,8 +1,10 @@
 """Every token halts at the first step."""
 
 from collections.abc import Iterator
+from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.chance import over_chance
 from cognate.rules.flow import Node, flows
 from cognate.rules.halting import example_trace, halted_share, halting_conditions, halting_parameters, probabilities
 from cognate.rules.places import factor_place
@@ -15,24 +17,25 @@ from cognate.rules.training import where
     severity=Severity.WARNING,
     kind=Kind.CAUSE,
     needs={"trace"},
-    explains={"act-steps-constant"},
+    explains={"act-steps-constant", "data-input-label-misaligned", "model-dead-relu", "loss-not-decreasing"},
     sources={
         "share": "taxonomy, act-halt-collapse-min: the 95th percentile at the minimum (our proposal there); 90 % for one "
         "batch's noise",
+        "chance": "our calibration: a loss within 3 % of the best constant guess: nothing was learned that the cost could be paid for",
         "settled": "our calibration: an untrained head says nothing about what the cost does to it",
     },
     fires=Example(trace=example_trace(1.0)),
     quiet=Example(trace=example_trace(0.3)),
 )
-def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) -> Iterator[Said]:
+def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30, chance: float = 0.97) -> Iterator[Said]:
     """Halting collapses: all tokens halt at the first step, so the extra depth is never used.
 
     The cheapest answer to a ponder cost that is too large, or to a threshold below the initial halting probability, is never to
-    think twice. Where the data are so easy that depth gains nothing, this is healthy; hence a warning.
+    think twice. Where the data are so easy that depth gains nothing, this is healthy; hence a warning, unless nothing is learned.
     """
     conditions = halting_conditions(case)
     if not conditions:
-        yield _soft(case, share, settled)
+        yield _soft(case, share, settled, chance)
         return
     for nodes in conditions:
         last = max(node["w"] for node in nodes)
@@ -57,7 +60,7 @@ def act_halt_collapse_min(case: Case, *, share: float = 0.9, settled: int = 30) 
     yield Clear(f"the halting condition was met by {met:.0%} of tokens at some step")
 
 
-def _soft(case: Case, share: float, settled: int) -> Finding | Clear | Skip:
+def _soft(case: Case, share: float, settled: int, chance: float) -> Finding | Clear | Skip:
     """Halting without a condition: a mixture over steps, weighted by the probability to halt at each."""
     known = [steps for graph in flows(case) if len(steps := probabilities(graph)) >= 2]
     if not known:
@@ -65,7 +68,9 @@ def _soft(case: Case, share: float, settled: int) -> Finding | Clear | Skip:
     first, last = known[0][0], known[-1][0]
     if last["w"] < settled or last["mean"] < share:
         return Clear(f"at the first step {last['mean']:.0%} of the probability to halt is spent")
+    late = [ratio for _, ratio in sorted(over_chance(case, grad=True).items())[-5:]]
     return Finding(
+        severity=Severity.ERROR if len(late) >= 3 and median(late) > chance else None,
         title=f"halting collapses: the probability at {where(last.get('site'))} is {last['mean']:.1%} at the first step, "
         "so that the later steps have no weight",
         proof=Proof.MEASUREMENT,
@@ -74,7 +79,7 @@ def _soft(case: Case, share: float, settled: int) -> Finding | Clear | Skip:
             Evidence("the same when the run began", first["mean"], "", f"trace, step {first['w']}"),
         ),
         location=Location.of(_cost(case) or last.get("site")),
-        onset_step=int(last["w"]),
+        onset_step=0,  # the cost that does it is there from the start
         fix=Fix("Lower the ponder cost, start the halting bias negative, or force a minimum number of steps during warm-up."),
     )
 

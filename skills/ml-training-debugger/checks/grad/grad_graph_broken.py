@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
+from cognate.rules.constants_in_loss import cut_derivative, cut_sample
 from cognate.rules.flow import COMPARISONS, CUTS, Flow, flows
 from cognate.rules.halting import is_halting
-from cognate.rules.sampling import cut_sample
 from cognate.rules.training import short, starved, where
 
 _SITE = {"file": "model.py", "line": 12, "function": "forward"}
@@ -62,9 +62,11 @@ def grad_graph_broken(case: Case, *, least: int = 3) -> Iterator[Said]:
     dead = [p["name"] for p in starved(case, least) if not is_halting(p["name"])]
     if not dead:
         for graph in flows(case):
-            sample = cut_sample(graph)
-            if sample is not None:
-                yield _sample_finding(graph, *sample)
+            if sample := cut_sample(graph):
+                yield _sample_finding(*sample)
+                return
+            if derivative := cut_derivative(graph):
+                yield _derivative_finding(derivative)
                 return
         yield Clear("every trainable parameter that an optimizer owns received a gradient")
         return
@@ -98,7 +100,7 @@ def grad_graph_broken(case: Case, *, least: int = 3) -> Iterator[Said]:
         return
 
 
-def _sample_finding(graph: Flow, sample: dict, layer: dict) -> Finding:
+def _sample_finding(sample: dict, layer: dict) -> Finding:
     """A learned distribution whose samples carry no gradient: its mean and spread are trained by the other terms alone."""
     return Finding(
         title=f"the sample drawn at {where(sample.get('site'))} carries no gradient: the layers that make its mean and spread "
@@ -113,4 +115,19 @@ def _sample_finding(graph: Flow, sample: dict, layer: dict) -> Finding:
         fix=Fix(
             "Draw it with gradients on: mean + spread * torch.randn_like(spread) outside no_grad, or rsample() for sample()."
         ),
+    )
+
+
+def _derivative_finding(derivative: dict) -> Finding:
+    return Finding(
+        title=f"the derivative taken at {where(derivative.get('site'))} is a constant to backward: the loss depends on it, and "
+        "no gradient flows through it",
+        proof=Proof.MEASUREMENT,
+        evidence=(
+            Evidence("gradient of the derivative", False, "with it", f"trace.jsonl, step {derivative['w']}"),
+            Evidence("of shape", derivative.get("shape")),
+        ),
+        location=Location.of(derivative.get("site"), None),
+        onset_step=0,
+        fix=Fix("Pass create_graph=True to torch.autograd.grad, so that the derivative can be differentiated again."),
     )

@@ -1,7 +1,9 @@
 """A new or last layer is frozen with random weights."""
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import flows
@@ -51,15 +53,16 @@ def grad_unintended_freeze(case: Case, *, share: float = 0.01) -> Iterator[Said]
         oldest, newest = (ends(p.get("seen_at", 0) for p in rows) for ends in (min, max))
         late = [p for p in frozen if p.get("seen_at", 0) == newest > oldest]
         last = [p for p in frozen if p is weights[-1] and not late and _earlier_trained(weights) and _learns_through(case, p)]
-        guilty = late or last
+        caught = _caught_inside_a_word(case, frozen, rows) if not (late or last) else []
+        guilty = late or last or caught
         if guilty:
             found = True
             names = [p["name"] for p in guilty]
             site = _freezing(case)
             yield Finding(
                 title=f"{short(names)} is frozen by requires_grad=False{f' at {where(site)}' if site else ''} although it "
-                f"is new and random: "
-                "the output layer is never trained",
+                "is new and random: "
+                + ("the name filter catches it by a part of a word" if caught else "the output layer is never trained"),
                 proof=Proof.MEASUREMENT,
                 evidence=(
                     Evidence(
@@ -80,6 +83,33 @@ def grad_unintended_freeze(case: Case, *, share: float = 0.01) -> Iterator[Said]
 
 def _earlier_trained(weights: Sequence[Mapping[str, object]]) -> bool:
     return any(p.get("moved") and p.get("requires_grad") for p in weights[:-1])
+
+
+def _caught_inside_a_word(case: Case, frozen: Sequence[Any], rows: Sequence[Any]) -> list[Any]:
+    """Of the `frozen` weights, those whose name holds the filter's word inside another word: "enc" in "sequence".
+
+    Only where the same filter froze others by a whole word or its beginning, which is what it was written for.
+    """
+    for word in sorted(_filters(case)):
+        held = [str(p["name"]) for p in rows if not p.get("requires_grad") and word in str(p["name"])]
+        meant = {name for name in held if re.search(rf"(^|[._]){re.escape(word)}", name)}
+        inside = [p for p in frozen if p["name"] in held and p["name"] not in meant]
+        if meant and inside:
+            return inside
+    return []
+
+
+def _filters(case: Case) -> set[str]:
+    """Words that parameters' names are asked for where requires_grad is switched off."""
+    words: set[str] = set()
+    for tree in case.trees.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "requires_grad" in "".join(ast.dump(part) for part in node.body):
+                for part in ast.walk(node.test):
+                    asked = isinstance(part, ast.Compare) and isinstance(part.ops[0], ast.In) and part.left
+                    if isinstance(asked, ast.Constant) and isinstance(asked.value, str):
+                        words.add(asked.value)
+    return words
 
 
 def _learns_through(case: Case, weight: Mapping[str, object]) -> bool:

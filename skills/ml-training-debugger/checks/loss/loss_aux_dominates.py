@@ -1,6 +1,7 @@
 """A term summed over the batch stands beside one averaged over it."""
 
 from collections.abc import Iterator
+from math import prod
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import Flow, flows
@@ -16,6 +17,8 @@ MEANS = (
     "l1_loss",
     "smooth_l1_loss",
 )
+# Errors between two tensors of one shape: their mean is over all elements of all samples.
+ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
 def _parts(reduction: str) -> dict:
@@ -58,7 +61,14 @@ def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01, h
     graphs = flows(case)
     if not graphs:
         return
-    mixed = next((found for graph in graphs if (found := _mixed(graph, weight) or _weighted(graph, heavy))), None)
+    mixed = next(
+        (
+            found
+            for graph in graphs
+            if (found := _mixed(graph, weight) or _weighted(graph, heavy) or _summed_within(graph, heavy))
+        ),
+        None,
+    )
     late = [p for p in case.probe("input_dependence") if p["step"] >= 40 and p["result"].get("real")]
     if mixed is None:
         yield Clear("no term summed over the batch is added to one averaged over it")
@@ -93,6 +103,10 @@ def loss_aux_dominates(case: Case, *, gap: float = 0.05, weight: float = 0.01, h
     )
 
 
+def _unbalanced(graph: Flow, weight: float, heavy: float) -> tuple[dict, str] | None:
+    return _mixed(graph, weight) or _weighted(graph, heavy) or _summed_within(graph, heavy)
+
+
 def _weighted(graph: Flow, heavy: float) -> tuple[dict, str] | None:
     """A scalar term whose factors multiply to `heavy` times those of the term that it is added to."""
     for node in graph.find(lambda n: n["op"] in ("add", "radd", "iadd") and n.get("shape") == [] and n.get("g", False)):
@@ -121,6 +135,33 @@ def _mixed(graph: Flow, weight: float) -> tuple[dict, str] | None:
         sums = [p for p in parts if p and p[0] == "sum"]
         if sums and any(p and p[0] == "mean" for p in parts):
             return sums[0][1], f"is summed over the batch ({sums[0][2]} elements) while the main loss is averaged"
+    return None
+
+
+def _summed_within(graph: Flow, heavy: float) -> tuple[dict, str] | None:
+    """A term summed within each sample beside an error averaged over the elements of the samples, `heavy` of them or more."""
+    for node in graph.find(lambda n: n["op"] in ("add", "radd", "sub", "iadd") and n.get("shape") == [] and n.get("g", False)):
+        given = [graph.nodes[i] for i in node.get("in", ())]
+        errors = [n for n in given if n["op"] in ELEMENTWISE and n.get("a", {}).get("reduction", "mean") == "mean"]
+        elements = prod((errors[0].get("shapes") or [[]])[0][1:]) if errors else 0
+        for term in given:
+            if elements >= heavy and term not in errors and (mean := _mean_of_sums(graph, term)):
+                return mean, f"is summed within each sample while the main loss is averaged over the {elements} elements of it"
+    return None
+
+
+def _mean_of_sums(graph: Flow, node: dict) -> dict | None:
+    """The mean over the batch, of sums within its samples, that `node` is, but for a factor near one."""
+    for _ in range(3):
+        if node["op"] == "mean" and node.get("in"):
+            within = graph.nodes[node["in"][0]]
+            while within["op"] in ("mul", "rmul", "neg", "div", "truediv") and len(within.get("in", ())) == 1:
+                within = graph.nodes[within["in"][0]]
+            return node if within["op"] == "sum" and len(within.get("shape", [])) == 1 else None
+        scalar = node.get("a", {}).get("scalar", 1.0)
+        if node["op"] not in ("mul", "rmul", "neg") or len(node.get("in", ())) != 1 or not 0.2 <= abs(scalar) <= 5:
+            return None
+        node = graph.nodes[node["in"][0]]
     return None
 
 

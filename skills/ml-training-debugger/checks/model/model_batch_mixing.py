@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.flow import Node, flows
 from cognate.rules.source import first_call
-from cognate.rules.training import number, where
+from cognate.rules.training import number, short, where
 
 # Operations that join the entries of the dimension they are given.
 JOINING = ("mean", "sum", "softmax", "log_softmax", "std", "var", "cumsum", "cumprod", "logsumexp", "amax", "max")
@@ -36,6 +36,10 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
     """
     found = case.probe("batch_independence")
     wrong = [p for p in found if (p["result"]["others"] or 0.0) > delta * max(p["result"].get("scale") or 1.0, 1e-3)]
+    hidden = [p for p in found if p["result"].get("inside")]
+    if not wrong and hidden:
+        yield _hidden(case, hidden[0])
+        return
     if not wrong:
         yield Clear(f"the other samples moved by {number(found[-1]['result']['others'])} when one sample changed")
         return
@@ -60,6 +64,28 @@ def model_batch_mixing(case: Case, *, delta: float = 1e-4) -> Iterator[Said]:
             "dimensions.",
             (f"Begin with `{traced['op']}` at {where(traced['site'])}.",) if traced else (),
         ),
+    )
+
+
+def _hidden(case: Case, probe: dict) -> Finding:
+    """Mixing that reaches no output, because what is mixed is the same for every sample."""
+    module = probe["result"]["inside"][0]
+    site = _swapped(case) or _layout(case) or first_call(case, "view", "reshape")
+    return Finding(
+        title=f"{module['cls']} {module['name']} mixes examples across the batch, and no output depends on its own sample",
+        proof=Proof.EXPERIMENT,
+        evidence=(
+            Evidence(
+                "modules that turn a change of one sample into a change of others",
+                short([m["name"] for m in probe["result"]["inside"]]),
+                "none",
+                f"probe, step {probe['step']}",
+            ),
+            Evidence("change of the sample's own output", probe["result"]["own"], "above 0"),
+        ),
+        location=Location.of(site, module["name"]),
+        onset_step=0,
+        fix=Fix("Keep dimension 0 for the batch: batch_first=True, transpose instead of view, attention over the positions."),
     )
 
 

@@ -1,4 +1,4 @@
-"""Samples of a learned distribution: drawn so that the gradient passes (the reparameterisation trick), or so that it doesn't."""
+"""Cuts that starve no parameter, but part of the loss: a learned sample without gradient, a derivative that is a constant."""
 
 from __future__ import annotations
 
@@ -25,6 +25,27 @@ def cut_sample(graph: Flow) -> tuple[Node, Node] | None:
         layer = next((n for n in users if n.get("p") and n.get("g") and _reaches(graph, n)), None)
         if layer is not None:
             return node, layer
+    return None
+
+
+def cut_derivative(graph: Flow) -> Node | None:
+    """A derivative in the loss that backward takes for a constant: torch.autograd.grad without create_graph=True.
+
+    Meant is a derivative by an input that enters the loss as it is (the residual of a differential equation, a force, a penalty
+    on gradients). One that makes another input, as in adversarial training, or that updates weights, is a constant on purpose.
+    """
+    for node in graph.nodes:
+        if node["op"] != "grad" or node.get("g") or not node.get("ig") or node.get("p"):
+            continue
+        waiting, seen = [node["i"]], set()
+        while waiting:
+            index = waiting.pop()
+            if index in seen or graph.nodes[index].get("p"):
+                continue
+            seen.add(index)
+            if index == graph.root:
+                return node
+            waiting.extend(user for user in graph.users.get(index, ()) if graph.nodes[user]["op"] != "grad")
     return None
 
 
