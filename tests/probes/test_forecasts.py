@@ -112,6 +112,39 @@ def test_as_many_classes_as_samples_are_still_asked(bench):
     assert made.probe(batch_independence)["others"] > 1e-3
 
 
+class FirstOfAll(nn.Module):
+    """Reads a row through a token of its own that stands before it; attention takes the batch for time unless told otherwise."""
+
+    def __init__(self, batch_first: bool) -> None:
+        super().__init__()
+        self.embed, self.out = nn.Embedding(9, 8), nn.Linear(8, 3)
+        self.first = nn.Parameter(torch.zeros(1, 1, 8))
+        self.read = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=batch_first)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.out(self.read(torch.cat([self.first.expand(len(tokens), -1, -1), self.embed(tokens)], 1))[:, 0])
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_mixing_that_reaches_no_output_is_found_inside(bench, batch_first):
+    made = bench()
+    made.window(
+        FirstOfAll(batch_first), lambda out: F.cross_entropy(out, torch.arange(BATCH) % 3), torch.randint(0, 9, (BATCH, TIME))
+    )
+    found = made.probe(batch_independence)
+    assert found["others"] == 0.0
+    assert [m["name"] for m in found["inside"]] == ([] if batch_first else ["read.self_attn"])
+
+
+def test_a_warm_up_that_is_not_scored_moves_the_targets_along(bench):
+    whole = series().squeeze(-1)[:, None]
+    for both_sides in (False, True):
+        made = bench()
+        made.window(Convolved(both_sides), lambda out: F.mse_loss(out[:, :, 8:], whole[:, :, 9 : TIME + 1]), whole[:, :, :TIME])
+        found = made.probe(causality)
+        assert found["offset"] == 9 and (found["before"] > 1e-3) is both_sides
+
+
 class GivenLabels(nn.Module):
     """Takes its labels with its tokens, as Hugging Face models do, and refuses ones that it does not know."""
 

@@ -148,3 +148,146 @@ OUT = {"op": "linear", "p": ["out.weight"], "ig": True, "g": True}
 )
 def test_a_sample_without_gradient_is_a_cut_where_it_is_decoded(nodes, status):
     assert run_rule(RULES["grad-graph-broken"], sampled(*nodes)).status == status
+
+
+STEP = """
+def loss(model, x):
+    g = torch.Generator().manual_seed(7)
+    t = torch.randint(0, 60, (len(x),), generator=g)
+    return model(x, t).mean()
+
+def train(model, data):
+    for x in data:
+        loss(model, x).backward()
+"""
+ONCE = STEP.replace("    g = torch.Generator().manual_seed(7)\n", "").replace(
+    "def loss", "g = torch.Generator().manual_seed(7)\n\ndef loss"
+)
+SAMPLING = STEP.replace("def loss", "@torch.no_grad()\ndef loss")
+
+
+@pytest.mark.parametrize(
+    ("source", "times", "status"),
+    [
+        (STEP, [5] * 9, "fired"),
+        (STEP, list(range(9)), "clear"),  # what it draws is not what the model is given
+        (ONCE, [5] * 9, "clear"),  # a grid of times, made once
+        (SAMPLING, [5] * 9, "clear"),  # the same noise for each picture of the progress
+    ],
+)
+def test_a_generator_made_in_each_step_is_a_reset(source, times, status):
+    one_seed = {"kind": "seed", "step": 0, "n": 0, "library": "torch", "seed": 1, "site": SITE}
+    forwards = [
+        {"kind": "forward", "grad": True, "training": True, "step": step, "n": step + 1}
+        | {
+            "inputs": [
+                {"shape": [8, 2], "min": 0, "max": 1, "hash": step},
+                {"shape": [8], "min": 0, "max": 59, "hash": 100 + time},
+            ]
+        }
+        for step, time in enumerate(times)
+    ]
+    case = Case.of(events=[one_seed, *forwards], source={"train.py": source})
+    assert run_rule(RULES["repro-seed-reset-in-loop"], case).status == status
+
+
+FILTER = """
+for name, p in model.named_parameters():
+    if "enc" in name:
+        p.requires_grad_(False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "status"),
+    [
+        (("enc.weight", "sequence.weight"), "fired"),
+        (("enc.weight", "encoder.weight"), "clear"),  # words that begin so are meant
+        (("sequence.weight", "frequency.weight"), "clear"),  # nothing else was caught: this is what the filter is for
+    ],
+)
+def test_a_filter_that_catches_a_part_of_a_word(names, status):
+    off = {"requires_grad": False, "moved": False, "optimizer": None, "grad": "unseen"}
+    rows = [*(weight(name, **off) for name in names), weight("head.weight")]
+    case = Case.of(model={"roots": [{"cls": "Tagger", "parameters": rows}]}, source={"train.py": FILTER})
+    assert run_rule(RULES["grad-unintended-freeze"], case).status == status
+
+
+def derived(*nodes: dict[str, Any]) -> Case:
+    head = [
+        {"op": "linear", "in": [], "p": ["mean.weight"], "ig": True, "g": True},
+        {"op": "grad", "in": [0], "x": ["input0"], "ig": True, "g": False},
+    ]
+    trace = [{"w": 1, "i": i, "shape": [8, 2]} | node for i, node in enumerate((*head, *nodes))]
+    model = {"roots": [{"cls": "Field", "parameters": [weight("mean.weight")]}]}
+    return Case.of(model=model, trace=[*trace, {"w": 1, "root": len(trace) - 1, "nodes": len(trace)}])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "status"),
+    [
+        (({"op": "add", "in": [0, 1], "ig": True, "g": True}, {"op": "mean", "in": [2], "ig": True, "g": True}), "fired"),
+        # An adversarial input: the derivative goes into the model again.
+        (({"op": "sign", "in": [1], "g": False}, {"op": "linear", "in": [2], "p": ["mean.weight"], "g": True}), "clear"),
+        (({"op": "mean", "in": [0], "ig": True, "g": True},), "clear"),  # it is only looked at
+    ],
+)
+def test_a_derivative_in_the_loss_must_be_differentiable(nodes, status):
+    assert run_rule(RULES["grad-graph-broken"], derived(*nodes)).status == status
+
+
+def standardised(held_rows: float, held_loss: float) -> Case:
+    def forward(step: int, grad: bool, rows: float) -> dict[str, Any]:
+        tensor = {"shape": [32, 128], "dtype": "float32", "mean": 0.0, "std": 1.0, "distinct": 900}
+        tensor |= {"row_means": rows / 10, "row_stds": rows, "hash": step}
+        return {"kind": "forward", "object": "model#0 Net", "training": grad, "grad": grad, "step": step, "inputs": [tensor]}
+
+    counts = {"histogram": {"counts": {str(c): 8 for c in range(4)}, "distinct": 4}}
+    losses = [(1, True, 1.0), *((step, True, 0.8 - 0.005 * step) for step in range(10, 80, 10))]
+    losses += [(step, False, held_loss) for step in (40, 80)]
+    events = [forward(step, True, 0.37) for step in range(1, 80, 8)] + [forward(step, False, held_rows) for step in (40, 80)]
+    events += [
+        {"kind": "loss_call", "fn": "cross_entropy", "grad": g, "step": s, "value": 1.386 * v, "target": counts}
+        for s, g, v in losses
+    ]
+    return Case.of(events=[event | {"n": n} for n, event in enumerate(sorted(events, key=lambda e: e["step"]))])
+
+
+@pytest.mark.parametrize(
+    ("held_rows", "held_loss", "status"),
+    [
+        (0.0, 1.2, "fired"),
+        (0.35, 1.2, "clear"),  # the samples vary alike on both sides
+        (0.0, 0.5, "clear"),  # it works: an augmentation of training alone varies what was standardised one by one
+    ],
+)
+def test_samples_standardised_by_themselves_on_one_side(held_rows, held_loss, status):
+    assert run_rule(RULES["data-train-val-preproc-mismatch"], standardised(held_rows, held_loss)).status == status
+
+
+def collapsed(reduction: str, shifted: float, scalar: float = -0.5) -> Case:
+    base = {"w": 40, "ig": True, "g": True}
+    rows = [
+        base | {"i": 0, "op": "mse_loss", "in": [], "shapes": [[64, 96], [64, 96]], "shape": [], "a": {"reduction": "mean"}},
+        base | {"i": 1, "op": "linear", "in": [], "p": ["stats.weight"], "shape": [64, 6]},
+        base | {"i": 2, "op": reduction, "in": [1], "shapes": [[64, 6]], "shape": [64], "a": {"dim": -1}},
+        base | {"i": 3, "op": "mean", "in": [2], "shapes": [[64]], "shape": [], "site": SITE, "a": {}},
+        base | {"i": 4, "op": "mul", "in": [3], "shape": [], "a": {"scalar": scalar}, "site": SITE},
+        base | {"i": 5, "op": "add", "in": [0, 4], "shape": [], "a": {}, "site": SITE},
+        {"w": 40, "root": 5, "nodes": 6},
+    ]
+    result = {"real": 0.047, "shifted": shifted, "label_entropy": None}
+    return Case.of(trace=rows, probes=[{"probe": "input_dependence", "status": "ok", "step": 200, "result": result}])
+
+
+@pytest.mark.parametrize(
+    ("case", "status"),
+    [
+        (collapsed("sum", 0.047), "fired"),
+        (collapsed("sum", 0.2), "clear"),  # the latent is used all the same
+        (collapsed("mean", 0.047), "clear"),
+        (collapsed("sum", 0.047, 0.01), "clear"),  # weighed down
+    ],
+)
+def test_a_term_summed_within_samples_beside_a_mean_over_elements(case, status):
+    assert run_rule(RULES["loss-aux-dominates"], case).status == status

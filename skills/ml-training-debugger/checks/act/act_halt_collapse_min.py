@@ -21,7 +21,7 @@ from cognate.rules.training import where
     sources={
         "share": "taxonomy, act-halt-collapse-min: the 95th percentile at the minimum (our proposal there); 90 % for one "
         "batch's noise",
-        "chance": "our calibration: a loss within 3 % of the best constant guess: nothing was learned that the cost could be paid for",
+        "chance": "our calibration: a loss within 3 % of the best constant guess: nothing was learned that steps are for",
         "settled": "our calibration: an untrained head says nothing about what the cost does to it",
     },
     fires=Example(trace=example_trace(1.0)),

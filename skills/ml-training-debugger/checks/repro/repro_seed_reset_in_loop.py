@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
+from cognate.rules.loops import fresh_generator_in_loop
 from cognate.rules.source import called, function_at, in_loop
 from cognate.rules.training import where
 
@@ -45,7 +46,7 @@ def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3
         groups.setdefault((site.get("file"), site.get("line"), str(event.get("seed")), event.get("library")), []).append(event)
     loops = [events for events in groups.values() if len({e["step"] for e in events}) >= least]
     if not loops:
-        yield Clear("no seed is set more than twice")
+        yield _own_generator(case) or Clear("no seed is set more than twice")
         return
     hashes = [e["inputs"][0].get("hash") for e in case.events("forward", grad=True) if e.get("inputs")]
     again = sum(count for count in Counter(hashes).values() if count > 1)
@@ -74,6 +75,38 @@ def repro_seed_reset_in_loop(case: Case, *, least: int = 3, repeats: float = 0.3
         onset_step=int(events[1]["step"]),
         fix=Fix("Seed once, before the loop; give evaluation a generator of its own."),
     )
+
+
+def _own_generator(case: Case) -> Finding | None:
+    """A generator that each training step makes anew with one seed: an input of the model is then the same at each step."""
+    same = _input_drawn_again(case)
+    site = fresh_generator_in_loop(case) if same is not None else None
+    if site is None:
+        return None
+    return Finding(
+        title=f"the generator made at {where(site)} begins with the same seed at each training step: input {same} of the model "
+        "is drawn alike every time",
+        proof=Proof.MEASUREMENT,
+        evidence=(Evidence(f"different values of input {same} over the training forwards", 1, "one a step", "events.jsonl"),),
+        location=Location.of(site),
+        onset_step=0,
+        fix=Fix("Make the generator once, before the loop, and let every step draw on from it."),
+    )
+
+
+def _input_drawn_again(case: Case) -> int | None:
+    """The place of a model input that varies within the batch and is the same in all training forwards, while another changes."""
+    forwards = [e["inputs"] for e in case.events("forward", grad=True, training=True) if e.get("inputs")]
+    if len(forwards) < 8:
+        return None
+    width = min(len(inputs) for inputs in forwards)
+    kinds = [{inputs[place].get("hash") for inputs in forwards} for place in range(width)]
+    for place, hashes in enumerate(kinds):
+        first = forwards[0][place]
+        varied = first.get("max") != first.get("min") and first.get("shape", [0])[0] == forwards[0][0]["shape"][0]
+        if len(hashes) == 1 and varied and max(len(other) for other in kinds) > 1:
+            return place
+    return None
 
 
 DRAWS = ("rand", "randn", "randint", "randperm", "choice", "choices", "sample", "shuffle", "uniform", "normal", "multinomial")
