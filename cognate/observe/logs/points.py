@@ -29,6 +29,7 @@ class Series:
 
     at: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
+    placed: bool = False  # a line told it together with a step or an epoch
 
 
 class Points:
@@ -53,6 +54,7 @@ class Points:
     def add(self, told: Told) -> None:
         """Add what a line tells, to the last row where both tell of the same moment."""
         values, step, steps, epoch, epochs = told
+        placed = step is not None or epoch is not None
         if epochs is not None and epochs > self.epochs:
             self.epochs = epochs
         if not values:
@@ -77,7 +79,7 @@ class Points:
                 if len(self.series) >= _MOST_NAMES:
                     self.nameless += 1
                     continue
-                series = self.series[name] = Series()
+                series = self.series[name] = Series(placed=placed)
             if series.at and series.at[-1] == row:
                 self.again += 1
             else:

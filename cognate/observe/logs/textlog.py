@@ -77,7 +77,7 @@ class TextLog:
                     endings.went_on()
                     had_alert = False
                 add(told)
-            elif lines.alert:
+            if lines.alert and (told is None or not told.values):
                 endings.see(line)
                 had_alert = True
         self.cut = lines.cut
@@ -94,7 +94,7 @@ class TextLog:
         return False
 
     def run(self, facts: dict[str, Any] | None = None, once: bool = True) -> ForeignRun:
-        """The run that was read. With `once`, a series of one value beside longer ones is told as a fact instead.
+        """The run that was read. With `once`, a lone value beside longer series is told as a fact instead.
 
         Raises CaseError where the log holds no series.
         """
@@ -184,11 +184,11 @@ def _role(name: str, role: str, points: Points) -> str:
 
 
 def _single(points: Points) -> dict[str, float]:
-    """Series of one value beside longer ones: settings, and results at the end."""
+    """Series of one value without a counter beside longer ones: settings, and results at the end."""
     longest = max((len(series.at) for series in points.series.values()), default=0)
     if longest < 3:
         return {}
-    return {name: series.values[0] for name, series in points.series.items() if len(series.at) == 1}
+    return {name: series.values[0] for name, series in points.series.items() if len(series.at) == 1 and not series.placed}
 
 
 def _planned(points: Points, places: Axis) -> int:
