@@ -36,7 +36,7 @@ _NOT_A_SERIES = {
 }
 
 
-_WHOLE_NUMBER, _FRACTION = r"([-+]?\d+)", r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+_WHOLE_NUMBER, _FRACTION = r"[-+]?\d+", r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
 class _Plan(NamedTuple):
@@ -46,7 +46,8 @@ class _Plan(NamedTuple):
     steps: int
     epoch: int
     epochs: int
-    values: tuple[tuple[str, int, float, int], ...]  # name, place, factor, place of a divisor
+    values: tuple[tuple[str, int], ...]  # name, place
+    scaled: tuple[tuple[int, float, int], ...]  # of these: which, its factor, the place of its divisor
 
 
 class Shapes:
@@ -82,11 +83,14 @@ class Shapes:
         return _apply(known, numbers)
 
     def _remember(self, parts: list[str], kinds: str, plan: _Plan) -> None:
+        if "n" in kinds:
+            return
+        narrow, used = _narrow(plan)
         numbers = [_WHOLE_NUMBER if kind == "i" else _FRACTION for kind in kinds]
-        if "n" not in kinds:
-            texts = [re.sub(r"(?:\\\s)+", r"\\s+", re.escape(text)) for text in parts[::2]]
-            pattern = re.compile("".join(a + b for a, b in zip(texts, [*numbers, ""], strict=True)))
-            self._recent = [(pattern, plan), *self._recent[:2]]
+        caught = [f"({number})" if place in used else number for place, number in enumerate(numbers)]
+        texts = [re.sub(r"(?:\\ )+", " +", re.escape(text)) for text in parts[::2]]
+        pattern = re.compile("".join(text + number for text, number in zip(texts, [*caught, ""], strict=True)))
+        self._recent = [(pattern, narrow), *self._recent[:2]]
 
     def _learn(self, line: str, shape: str) -> _Plan | None:
         if len(self._plans) >= _MOST:
@@ -96,15 +100,11 @@ class Shapes:
 
 
 def _apply(plan: _Plan, numbers: Sequence[str]) -> Told:
-    step, steps, epoch, epochs, values = plan
-    told = []
-    for name, place, factor, divisor in values:
-        value = float(numbers[place])
-        if divisor >= 0:
-            value = value / (float(numbers[divisor]) or math.nan)
-        elif factor != 1:
-            value *= factor
-        told.append((name, value))
+    step, steps, epoch, epochs, values, scaled = plan
+    told = [(name, float(numbers[place])) for name, place in values]
+    for index, factor, divisor in scaled:
+        name, value = told[index]
+        told[index] = name, value * factor if divisor < 0 else value / (float(numbers[divisor]) or math.nan)
     return Told(
         told,
         None if step < 0 else float(numbers[step]),
@@ -112,6 +112,15 @@ def _apply(plan: _Plan, numbers: Sequence[str]) -> Told:
         None if epoch < 0 else float(numbers[epoch]),
         None if epochs < 0 else float(numbers[epochs]),
     )
+
+
+def _narrow(plan: _Plan) -> tuple[_Plan, frozenset[int]]:
+    """The plan for a pattern that catches only the numbers it uses, and their places."""
+    used = {place for place in (*plan[:4], *(place for _, place in plan.values), *(one[2] for one in plan.scaled)) if place >= 0}
+    place_of = {place: index for index, place in enumerate(sorted(used))} | {-1: -1}
+    values = tuple((name, place_of[place]) for name, place in plan.values)
+    scaled = tuple((index, factor, place_of[divisor]) for index, factor, divisor in plan.scaled)
+    return _Plan(*(place_of[place] for place in plan[:4]), values, scaled), frozenset(used)
 
 
 def _plan(line: str) -> _Plan | None:
@@ -130,17 +139,14 @@ def _plan(line: str) -> _Plan | None:
     step, epoch = places.get(told.step_at, -1), places.get(told.epoch_at, -1)
     if not metrics and (epoch < 0 or step >= 0 or told.metrics or len(_WORD.findall(told.text)) > 3):
         return None  # neither metrics nor a heading such as "Epoch 3/10"
-    values = []
-    for metric in metrics:
+    values, scaled = [], []
+    for index, metric in enumerate(metrics):
         place = places[metric.start]
-        whole, factor, divisor = float(texts[place]), 1.0, -1
-        if metric.value is not None and metric.value != whole:
-            if math.isclose(metric.value * 100, whole, rel_tol=1e-9):
-                factor = 0.01
-            elif place + 1 < len(texts):
-                divisor = place + 1
-        values.append((metric.name, place, factor, divisor))
-    return _Plan(step, _after(step, told.steps, texts), epoch, _after(epoch, told.epochs, texts), tuple(values))
+        values.append((metric.name, place))
+        if metric.value is not None and metric.value != float(texts[place]):
+            percent = math.isclose(metric.value * 100, float(texts[place]), rel_tol=1e-9)
+            scaled.append((index, 0.01, -1) if percent else (index, 1.0, place + 1 if place + 1 < len(texts) else -1))
+    return _Plan(step, _after(step, told.steps, texts), epoch, _after(epoch, told.epochs, texts), tuple(values), tuple(scaled))
 
 
 def _after(place: int, total: float | None, texts: list[str]) -> int:

@@ -164,7 +164,9 @@ def number(text: str) -> float | None:
 
 
 def spelling(name: str, points: Points) -> str:
-    """The name by which a role is found: a bare "val" is a loss, unless its values are those of an accuracy."""
+    """The name by which a role is found: "norm" is the gradient's, "val" a loss where its values are not an accuracy's."""
+    if name in ("norm", "train_norm") and "grad_norm" not in points.series:
+        return "grad_norm"  # beside a loss it is the gradient's, in every script that prints one
     if name not in BARE:
         return name
     values = points.series[name].values
