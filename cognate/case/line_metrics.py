@@ -217,7 +217,7 @@ def _noun(words: tuple[str, ...]) -> str:
 
 def _counter(words: tuple[str, ...], reading: Reading, index: int) -> str:
     rest = [word for word in words if word not in _TRAIN and word not in _VAL and word not in ("end", "of", "after")]
-    if reading.value is None or (not reading.value.is_integer() and rest != ["epoch"]):
+    if reading.value is None or reading.percent or (not reading.value.is_integer() and rest != ["epoch"]):
         return ""  # only Hugging Face prints fractions of an epoch
     if rest and rest[-1] in _EPOCH and len(rest) <= 2:
         return "epoch"

@@ -30,8 +30,11 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _COUNTERS = {"epoch", "step", "iter", "iteration", "it", "batch", "ep"}
-# What separates one name from the next; a hyphen only with spaces around it, because names hold hyphens.
-_BREAK = re.compile(r"[|,;()\[\]{}<>\t]|\s[-–—·•]+\s|\s{3,}|\.\s")
+# What separates one name from the next; a hyphen only with spaces around it, because names hold hyphens. A quantity
+# with its unit ("1.2s", "3GB") is no metric and no part of a name.
+_BREAK = re.compile(
+    r"[|,;()\[\]{}<>\t]|\s[-–—·•]+\s|\s{3,}|\.\s|(?<![\w.])\d[\d.:]*(?:s|ms|us|sec|secs|min|h|[kKMG]i?B?|it/s|s/it)(?![\w/]):?"
+)
 _PAIR = re.compile(r"""['"]([\w ./-]{1,60})['"]\s*:\s*['"]?([-+]?[\w.+-]+)""")
 
 
@@ -44,6 +47,7 @@ class Reading:
     value: float | None
     total: float | None = None
     start: int = -1  # where the text begins in the cleaned line; -1 in a dictionary
+    percent: bool = False  # it was printed as a percentage, and `value` is the share
 
 
 def clean(text: str) -> str:
@@ -135,6 +139,6 @@ def _numbers(line: str) -> Iterator[Reading]:
             if named.endswith(("[", "(")) and named[:-1].strip():
                 named = named[:-1].rstrip()
             label = _BREAK.split(named)[-1].strip(" \t:=#'\"*~@>-_\\/")
-            last = Reading(label, text, value, start=match.start())
+            last = Reading(label, text, value, start=match.start(), percent=bool(match["percent"]))
     if last is not None:
         yield last

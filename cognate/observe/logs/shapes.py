@@ -129,7 +129,7 @@ def _narrow(plan: _Plan) -> tuple[_Plan, frozenset[int]]:
 
 
 def _plan(line: str) -> _Plan | None:
-    if _SETTINGS.search(line):
+    if _SETTINGS.search(line) or "kipping" in line:  # "loss is nan, skipping this batch" is no value of the curve
         return None
     told = read_line(line)
     places = {match.start(): index for index, match in enumerate(_NUMBER.finditer(told.text))}

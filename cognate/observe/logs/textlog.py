@@ -78,7 +78,7 @@ class TextLog:
                     endings.went_on()
                     had_alert = False
                 add(told)
-            if lines.alert and (told is None or not told.values):
+            if lines.alert and (told is None or not told.values or "topping" in line):
                 endings.see(line)
                 had_alert = True
         self.cut = lines.cut
