@@ -165,4 +165,4 @@ def _is_series(metric: PrintedMetric, counted: bool) -> bool:
     if metric.role is not None:
         return True
     words = metric.name.split("_")
-    return counted and len(words) <= 5 and not any(word in _NOT_A_SERIES for word in words) and not metric.name.isdigit()
+    return counted and len(words) <= 5 and not any(word in _NOT_A_SERIES for word in words) and not metric.name[:1].isdigit()
