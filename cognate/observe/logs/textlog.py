@@ -142,7 +142,7 @@ class TextLog:
     def _errors(self) -> list[str]:
         points = self.points
         said = [
-            (self.cut, "lines were longer than 16,384 characters and read in part"),
+            (self.cut, "lines were longer than 4,096 characters and read in part"),
             (points.thinned, "rows were left out, because the log has more than can be kept; extremes and NaN were kept"),
             (points.nameless, "values belong to more than 400 different names and were left out"),
         ]
@@ -200,7 +200,7 @@ def _planned(points: Points, places: Axis) -> int:
         return 0
     last = known[-1]
     per_epoch = points.epochs * last if max(places.steps) > last else last
-    return int(per_epoch) if per_epoch < 1e15 else 0
+    return int(per_epoch)
 
 
 def _columns(points: Points, places: Axis, roles: dict[str, str]) -> dict[str, list[Any]]:
