@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from cognate.case.line_metrics import bare_role
 from cognate.errors import CaseError
 from cognate.observe.logs.axis import Axis, axis
 from cognate.observe.logs.endings import Endings, untagged
-from cognate.observe.logs.points import BARE, Points, Told
+from cognate.observe.logs.points import BARE, Points, Series, Told
 from cognate.observe.logs.roles import assign
 from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.stream import Lines, head
@@ -203,23 +203,38 @@ def _planned(points: Points, places: Axis) -> int:
     return int(per_epoch)
 
 
-def _columns(points: Points, places: Axis, roles: dict[str, str]) -> dict[str, list[Any]]:
-    told = sorted({row for series in points.series.values() for row in series.at} - places.dropped)
-    place = {row: index for index, row in enumerate(told)} if len(told) < len(points) else None
-    columns: dict[str, list[Any]] = {"step": [places.steps[row] for row in told]}
+def _columns(points: Points, places: Axis, roles: dict[str, str]) -> dict[str, Sequence[Any]]:
+    """The columns of metrics.jsonl: arrays where every row has a value, which a long log's memory needs, else lists with None."""
+    told = bytearray(len(points))
+    for series in points.series.values():
+        for row in series.at:
+            told[row] = 1
+    for row in places.dropped:
+        told[row] = 0
+    whole = all(told)
+    rows: Sequence[int] = range(len(points)) if whole else [row for row, one in enumerate(told) if one]
+    place = None if whole else {row: index for index, row in enumerate(rows)}
+    columns: dict[str, Sequence[Any]] = {"step": places.steps if whole else [places.steps[row] for row in rows]}
     if any(places.segments):
-        columns["segment"] = [places.segments[row] or None for row in told]
-    if any(epoch == epoch for epoch in points.epoch):
-        columns["epoch"] = [None if points.epoch[row] != points.epoch[row] else points.epoch[row] for row in told]
+        columns["segment"] = [places.segments[row] or None for row in rows]
+    known = sum(epoch == epoch for epoch in points.epoch)
+    if known:
+        dense = whole and known == len(points)
+        columns["epoch"] = points.epoch if dense else [None if (e := points.epoch[row]) != e else e for row in rows]
     for name, role in roles.items():
-        column: list[Any] = [None] * len(told)
-        series = points.series[name]
-        for row, value in zip(series.at, series.values, strict=True):
-            index = row if place is None else place.get(row)
-            if index is not None:
-                column[index] = value
-        columns[role] = column
+        columns[role] = _column(points.series[name], place, len(rows))
     return columns
+
+
+def _column(series: Series, place: Mapping[int, int] | None, length: int) -> Sequence[Any]:
+    if place is None and len(series.at) == length:
+        return series.values
+    column: list[Any] = [None] * length
+    for row, value in zip(series.at, series.values, strict=True):
+        index = row if place is None else place.get(row)
+        if index is not None:
+            column[index] = value
+    return column
 
 
 def _title(file: Path) -> str:
