@@ -56,7 +56,7 @@ class CellParser:
         self._names: list[str] = []
         self._timed: set[str] = set()
         self._line = 0
-        self._numbers: Counter[str] = Counter()
+        self._numeric: set[str] = set()
         self._texts: Counter[str] = Counter()
         self._began = False
         self._expected = names
@@ -104,6 +104,8 @@ class CellParser:
         return self._values(cells)
 
     def _is_header(self, cells: list[str]) -> bool:
+        if self._began and is_number(cells[0] if cells else ""):  # nearly every line
+            return False
         names = [cell.strip().strip("\ufeff") for cell in cells]
         if not self._began:
             if names != self._expected and ["row", *names] != self._expected:
@@ -145,7 +147,7 @@ class CellParser:
             self._losses.add("in {} lines cells behind the last column were left out", self._line)
         elif len(cells) < len(self._names):
             self._losses.add("{} rows have fewer cells than the header has names", self._line)
-        self._numbers.update(record.keys())
+        self._numeric.update(record)
         self._texts.update(texts)
         return record
 
@@ -171,14 +173,14 @@ class CellParser:
         told = text.select(pl.all().is_not_null().sum()).row(0)
         read = numbers.select(pl.all().is_not_null().sum()).row(0)
         for name, texts, values in zip(self._names, told, read, strict=True):
-            if texts != values and not (values == 0 and self._numbers[name] == 0):
+            if texts != values and not (values == 0 and name not in self._numeric):
                 return None
         self._line += lines
-        self._numbers.update(dict(zip(self._names, read, strict=True)))
+        self._numeric.update(name for name, values in zip(self._names, read, strict=True) if values)
         self._texts.update({name: texts - values for name, texts, values in zip(self._names, told, read, strict=True)})
         return numbers.select(name for name, values in zip(self._names, read, strict=True) if values)
 
     def close(self) -> None:
         """Count what only the whole log can tell."""
-        cells = sum(count for name, count in self._texts.items() if self._numbers[name])
+        cells = sum(count for name, count in self._texts.items() if name in self._numeric)
         self._losses.add("{} cells are no numbers and were left out", count=cells)

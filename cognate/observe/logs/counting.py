@@ -30,7 +30,8 @@ class Plan:
     @property
     def plain(self) -> bool:
         """Every line is its own row, in order."""
-        return len(self.target) == len(self.steps) and all(row == line for line, row in enumerate(self.target))
+        lines = range(len(self.steps))
+        return self.target == lines or self.target == list(lines)
 
 
 def plan(step: Counter | None, epoch: Counter | None, masks: Sequence[int]) -> Plan:

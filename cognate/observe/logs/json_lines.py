@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ _SAMPLE = 200
 _DEPTH = 6
 # Python writes these words for what JSON has no word for. As numbers that no log has they pass through a strict parser.
 _WORDS = {b"NaN": b"1.4021567803e-301", b"Infinity": b"1.4021567803e-302", b"-Infinity": b"-1.4021567803e-302"}
-_BARE = re.compile(rb"(?<=[:,\[ ])(?:NaN|-?Infinity)(?=[,}\]\s])")
 
 
 def find(path: Path) -> Path | None:
@@ -106,6 +104,7 @@ class ObjectParser:
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
         self._line = 0
+        self._schema: dict[str, Any] = {}
 
     def records(self, piece: bytes, last: bool) -> Iterator[Record]:
         """The numbers of each object in `piece`."""
@@ -133,25 +132,35 @@ class ObjectParser:
         """`piece` as a polars frame; None where it holds more than objects of plain numbers."""
         import polars as pl
 
-        bare = b"NaN" in piece or b"Infinity" in piece
-        if not piece.endswith(b"\n") or b"\n\n" in piece or b"{" in piece.replace(b"\n{", b"")[1:]:
+        if not piece.endswith(b"\n") or b"\n\n" in piece:
             return None
-        try:
-            strict = _BARE.sub(lambda found: _WORDS[found[0]], piece) if bare else piece
-            raw = pl.read_ndjson(io.BytesIO(strict), infer_schema_length=None)
-        except (pl.exceptions.PolarsError, ValueError):
+        strict, bare = piece, [word for word in (b"NaN", b"Infinity") if word in piece]
+        for word in _WORDS:
+            if word.strip(b"-") in bare:
+                strict = strict.replace(b": " + word, b": " + _WORDS[word]).replace(b":" + word, b":" + _WORDS[word])
+        raw = self._read(strict, piece.count(b"\n"))
+        if raw is None:
             return None
-        lines = piece.count(b"\n")
-        if raw.height != lines or any(kind == pl.String for kind in raw.dtypes):
-            return None
-        numbers = [name for name, kind in raw.schema.items() if kind.is_numeric()]
-        if any(printable(name) != name or not name for name in numbers):
-            return None
-        frame = raw.select(pl.col(numbers).cast(pl.Float64))
-        if bare:
-            frame = frame.with_columns(_restored(name) for name in numbers)
-        self._line += lines
-        return frame
+        self._schema.update(dict.fromkeys(raw.columns, pl.Float64))
+        self._line += raw.height
+        return raw.with_columns(_restored(name) for name in raw.columns) if bare else raw
+
+    def _read(self, strict: bytes, lines: int) -> Any:
+        """The objects in `strict` as floats, None where polars would lose something of them."""
+        import polars as pl
+
+        # Two looks: with the names known so far, which is quick, then with those that this piece has.
+        for schema in (self._schema, None) if self._schema else (None,):
+            try:
+                raw = pl.read_ndjson(io.BytesIO(strict), schema=schema, infer_schema_length=None)
+            except (pl.exceptions.PolarsError, ValueError):
+                continue
+            if not all(kind.is_numeric() for kind in raw.dtypes) or any(printable(name) != name for name in raw.columns):
+                continue
+            told = raw.select(pl.sum_horizontal(pl.all().is_not_null().sum())).item()
+            if raw.height == lines and told + strict.count(b"null") == strict.count(b'":'):
+                return raw.cast(pl.Float64)
+        return None
 
     def close(self) -> None:
         """Nothing is left to count."""

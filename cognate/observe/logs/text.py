@@ -64,6 +64,7 @@ def head(file: Path) -> str:
 def pieces(file: Path, losses: Losses, size: int = PIECE) -> Iterator[bytes]:
     """Whole lines of `file` as UTF-8 with "\\n" endings and without NUL bytes, at most `size` or so bytes at a time.
 
+    The first piece is small: what stands before the first row needs care, the rest is clean as a rule.
     Raises CaseError where the file cannot be read.
     """
     try:
@@ -73,8 +74,10 @@ def pieces(file: Path, losses: Losses, size: int = PIECE) -> Iterator[bytes]:
             # The BOM is gone: from here on it is plain UTF-8, and passed on as bytes.
             decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding.startswith("utf-16") else None
             rest = b""
+            small = min(size, HEAD)
             while True:
-                raw = stream.read(size)
+                raw = stream.read(small or size)
+                small = 0
                 text = decoder.decode(raw, final=not raw).encode("utf-8", "replace") if decoder else raw
                 whole, rest = _lines(rest + text, losses, final=not raw)
                 if whole:
