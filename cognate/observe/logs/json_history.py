@@ -67,7 +67,9 @@ def _looks_right(file: Path) -> bool:
 def _whole_is_right(text: str) -> bool:
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        if "Extra data" in str(error):  # a document a line
+            return False
         # Cut off: what is there may still say what it was, so that the reader can say what became of it.
         names = re.findall(r'"([^"\\]{1,200})"\s*:', text)
         return bool(_LIST_OF_NUMBERS.search(text)) and tells_of_training(names[:500])
@@ -137,4 +139,4 @@ def _records(document: Any, log: Log) -> Iterator[Record]:
                 records[(index + 1) * apart - 1][name] = value
             odd += value is None and item is not None
     yield from records
-    log.losses.add("{} entries of the lists are no numbers and were left out", count=odd)
+    log.losses.note("entries of lists left out that are no numbers", count=odd)
