@@ -161,25 +161,31 @@ class CellParser:
         clean = self._began and b'"' not in piece and piece.endswith(b"\n") and b"\n\n" not in piece
         if not clean or piece.count(self._delimiter.encode()) != (columns - 1) * lines:
             return None
-        raw = pl.read_csv(
-            io.BytesIO(piece),
-            has_header=False,
-            separator=self._delimiter,
-            quote_char=None,
-            schema=dict.fromkeys(self._names, pl.String),
-            truncate_ragged_lines=True,
-        )
+        try:
+            raw = pl.read_csv(
+                io.BytesIO(piece),
+                has_header=False,
+                separator=self._delimiter,
+                quote_char=None,
+                schema=dict.fromkeys(self._names, pl.String),
+                truncate_ragged_lines=True,
+            )
+        except (pl.exceptions.PolarsError, ValueError):  # bytes that are no UTF-8
+            return None
         text = raw.with_columns(pl.all().str.strip_chars())
         numbers = text.with_columns(pl.all().cast(pl.Float64, strict=False))
-        told = text.select(pl.all().is_not_null().sum()).row(0)
-        read = numbers.select(pl.all().is_not_null().sum()).row(0)
-        for name, texts, values in zip(self._names, told, read, strict=True):
-            if texts != values and not (values == 0 and name not in self._numeric):
-                return None
+        words: dict[str, int] = {}
+        for name in self._names:
+            if text[name].null_count() != numbers[name].null_count():
+                blank = text[name].drop_nulls().str.to_lowercase().is_in(list(BLANK)).sum()
+                words[name] = numbers[name].null_count() - text[name].null_count() - int(blank)
+        read = [name for name in self._names if numbers[name].null_count() < numbers.height]
+        if any(words.get(name) for name in {*read, *self._numeric}):
+            return None
         self._line += lines
-        self._numeric.update(name for name, values in zip(self._names, read, strict=True) if values)
-        self._texts.update({name: texts - values for name, texts, values in zip(self._names, told, read, strict=True)})
-        return numbers.select(name for name, values in zip(self._names, read, strict=True) if values)
+        self._numeric.update(read)
+        self._texts.update(words)
+        return numbers.select(read)
 
     def close(self) -> None:
         """Count what only the whole log can tell."""

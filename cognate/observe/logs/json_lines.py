@@ -13,6 +13,7 @@ from cognate.observe.logs.beside import settings_beside, title_of
 from cognate.observe.logs.cells import seconds
 from cognate.observe.logs.load import load
 from cognate.observe.logs.origins import tells_of_training, tool
+from cognate.observe.logs.roles import assign, named_by_hand
 from cognate.observe.logs.run import ForeignRun, printable
 from cognate.observe.logs.table import Log, Record
 from cognate.observe.logs.text import LONGEST_LINE, Losses, head
@@ -54,7 +55,9 @@ def _names_in(text: str) -> list[str] | None:
     lines = [line for line in text.split("\n") if line.strip()][:_SAMPLE]
     objects = [found for found in map(_object, lines) if found is not None]
     names = list(dict.fromkeys(name for found in objects for name in numbers_in(found)))
-    # A single line may as well be a document, which json_history reads where it is a history.
+    # A single line may as well be a file of settings, which have a rate and a number of epochs but no loss.
+    if len(objects) == 1 and not {"loss", "val_loss"} & set(assign(names).values()) and not named_by_hand(names):
+        return None
     if not names or 2 * len(objects) < len(lines) or not tells_of_training(names):
         return None
     return names
