@@ -175,7 +175,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGALRM, _hang)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    slowest, wrong = 0.0, []
+    slowest, wrong = (0.0, ""), []
     small, piece = text.SMALL, text.PIECE
     folder = Path(tempfile.mkdtemp(prefix="cognate-fuzz-"))
     for number in range(told.inputs):
@@ -195,7 +195,7 @@ def main() -> int:
             result = f"wrote a case that is none: {error}"
         finally:
             signal.alarm(0)
-        slowest = max(slowest, time.perf_counter() - began)
+        slowest = max(slowest, (time.perf_counter() - began, f"{shown}, input {number}"))
         kind = result if result in ("read", "refused") else "wrong"
         counts[shown][kind] += 1
         if kind == "wrong":
@@ -209,7 +209,7 @@ def main() -> int:
     every = sum(counts.values(), Counter[str]())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{told.inputs} inputs: {every['read']} read, {every['refused']} refused in one sentence, {every['wrong']} wrong")
-    print(f"slowest {slowest:.2f} s, peak memory {peak:.0f} MB")
+    print(f"slowest {slowest[0]:.2f} s ({slowest[1]}), peak memory {peak:.0f} MB")
     print("\n".join(wrong[:50]))
     return 1 if wrong else 0
 

@@ -54,7 +54,7 @@ def read(file: Path) -> ForeignRun:
 
 def _looks_right(file: Path) -> bool:
     start = head(file)
-    if start.lstrip()[:1] not in ("{", "[") or '"log_history"' in start[:HEAD]:
+    if start.lstrip()[:1] not in ("{", "[") or _is_a_document_a_line(start) or '"log_history"' in start[:HEAD]:
         return False
     if size_of(file) < HEAD:
         return _whole_is_right(start)
@@ -64,12 +64,18 @@ def _looks_right(file: Path) -> bool:
     return bool(shaped) and tells_of_training(list(dict.fromkeys(names))[:500])
 
 
+def _is_a_document_a_line(text: str) -> bool:
+    first, _, rest = text.lstrip().partition("\n")
+    try:
+        return bool(rest.strip()) and json.loads(first) is not None
+    except (ValueError, RecursionError):
+        return False
+
+
 def _whole_is_right(text: str) -> bool:
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if "Extra data" in str(error):  # a document a line
-            return False
+    except (ValueError, RecursionError):
         # Cut off: what is there may still say what it was, so that the reader can say what became of it.
         names = re.findall(r'"([^"\\]{1,200})"\s*:', text)
         return bool(_LIST_OF_NUMBERS.search(text)) and tells_of_training(names[:500])
