@@ -10,20 +10,23 @@ import importlib
 import pkgutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from cognate.case.schema import SCHEMA
-from cognate.case.store import dumps, write_json
+from cognate.case.store import write_json
 from cognate.errors import CaseError
 from cognate.observe.logs.run import ForeignRun
+from cognate.observe.logs.write import write_metrics
 
 __all__ = ["ForeignRun", "import_run", "readers", "recognise"]
 
 
 def readers() -> list[ModuleType]:
-    """The modules of this package that read a format, by name."""
-    names = sorted(item.name for item in pkgutil.iter_modules(__path__))
+    """The modules of this package that read a format, those with GENERIC (any table, any JSON) after all others."""
+    names = [item.name for item in pkgutil.iter_modules(__path__)]
     modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return [module for module in modules if hasattr(module, "find") and hasattr(module, "read")]
+    known = [module for module in modules if hasattr(module, "find") and hasattr(module, "read")]
+    return sorted(known, key=lambda module: (getattr(module, "GENERIC", False), module.__name__))
 
 
 def recognise(path: Path) -> tuple[ModuleType, Path] | None:
@@ -54,8 +57,16 @@ def import_run(path: Path, case: Path) -> None:
 
 
 def _write(run: ForeignRun, file: Path, case: Path) -> None:
-    steps = max((int(row.get("step") or 0) for row in run.rows), default=0)
-    info = {
+    try:
+        case.mkdir(parents=True, exist_ok=True)
+        steps = write_metrics(run, case / "metrics.jsonl")
+        write_json(case / "case.json", _info(run, file, steps))
+    except OSError as error:
+        raise CaseError(f"{case} cannot be written ({error}); name another folder for the case.") from error
+
+
+def _info(run: ForeignRun, file: Path, steps: int) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
         "kind": "run",
         "origin": run.origin,
@@ -64,10 +75,3 @@ def _write(run: ForeignRun, file: Path, case: Path) -> None:
         "log": {"file": str(file), **run.facts},
         "integrity": {"hooks": [], "steps_seen": max(steps, run.steps), "errors": run.errors, "finished": run.finished},
     }
-    text = "".join(dumps(row) + "\n" for row in run.rows)
-    try:
-        case.mkdir(parents=True, exist_ok=True)
-        (case / "metrics.jsonl").write_text(text, encoding="utf-8", errors="replace")
-        write_json(case / "case.json", info)
-    except OSError as error:
-        raise CaseError(f"{case} cannot be written ({error}); name another folder for the case.") from error
