@@ -19,7 +19,8 @@ MOST_POINTS = 8_000_000
 MOST_NAMES = 20_000
 # A counter that goes back more often than this is no counter (the number of the batch within its epoch, say).
 _MOST_RESTARTS = 12
-_NOT_FROM_NAMES = ("step", "t")
+# Columns are quick to write, but a name that is logged rarely fills one as well: 8 bytes a cell.
+_MOST_CELLS = 20_000_000
 
 
 class Series:
@@ -239,10 +240,12 @@ def run_of(
     if points.thinned > 1:
         lost.append(f"the log is giant: of every {points.thinned} finite points of a series one was kept")
     facts = {"step_unit": table.unit, "unreadable": 0, "series": len(full), "thinned": points.thinned, **more}
+    dense = len(table.steps) * len(table.columns) <= _MOST_CELLS
     return ForeignRun(
         origin=origin,
         title=title,
-        rows=_rows(table, roles),
+        rows=[] if dense else _sparse(table, roles),
+        series=_dense(table, roles) if dense else None,
         columns=roles,
         finished=bool(facts.pop("finished", False)),
         errors=lost,
@@ -250,21 +253,43 @@ def run_of(
     )
 
 
-def _rows(table: Table, roles: dict[str, str]) -> list[dict[str, Any]]:
+def _times(table: Table) -> list[float | None]:
+    """Seconds since the first row."""
     first = min((time for time in table.times if time), default=0.0)
+    return [round(time - first, 3) if time else None for time in table.times]
+
+
+def _dense(table: Table, roles: dict[str, str]) -> dict[str, list[float | None]]:
+    series: dict[str, list[float | None]] = {"step": list(table.steps)}
+    if any(table.segments):
+        series["segment"] = list(table.segments)
+    if any(table.times):
+        series["t"] = _times(table)
+    for name, (at, values) in table.columns.items():
+        series[roles[name]] = _placed(at, values, len(table.steps))
+    return series
+
+
+def _placed(at: list[int], values: list[float], length: int) -> list[float | None]:
+    column: list[float | None] = [None] * length
+    for index, value in zip(at, values, strict=True):
+        column[index] = value
+    return column
+
+
+def _sparse(table: Table, roles: dict[str, str]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for step, segment, time in zip(table.steps, table.segments, table.times, strict=True):
+    for step, segment, time in zip(table.steps, table.segments, _times(table), strict=True):
         row: dict[str, Any] = {"step": step}
         if segment:
             row["segment"] = segment
-        if time:
-            row["t"] = round(time - first, 3)
+        if time is not None:
+            row["t"] = time
         rows.append(row)
     for name, (at, values) in table.columns.items():
         role = roles[name]
-        user = role.startswith("user.")
         for index, value in zip(at, values, strict=True):
-            if user:
+            if role.startswith("user."):
                 put_user(rows[index], name, value)
             else:
                 put(rows[index], role, value)
