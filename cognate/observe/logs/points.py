@@ -214,12 +214,12 @@ def run_of(
     origin: str,
     title: str,
     errors: Iterable[str] = (),
-    counter: bool = False,
+    calls: bool = False,
     **more: Any,
 ) -> ForeignRun:
     """The run that `points` tell of. Raises CaseError where there is none.
 
-    With `counter`, the log's own steps count calls of its `log`, and a column that counts steps of training replaces them.
+    With `calls`, the log's own steps may count calls of its `log`; a column that counts steps of training replaces them.
     `more` are facts about the log, and `finished` and `steps` of the run.
     """
     full = {name: series for name, series in points.series.items() if len(series.steps)}
@@ -229,11 +229,12 @@ def run_of(
     table = Table(points)
     roles = assign(list(full), {name: len(series.steps) for name, series in full.items()})
     clock = next((name for name, role in roles.items() if role == "step"), None)
-    if clock is not None and (counter or table.unit == "row") and table.count_by(clock):
+    if clock is not None and (calls or table.unit == "row") and table.count_by(clock):
         del table.columns[clock]
-    else:
-        roles = {name: f"user.{name}" if role == "step" else role for name, role in roles.items()}
-    roles = {name: f"user.{name}" if role == "t" else role for name, role in roles.items()}
+    elif calls and table.unit == "step" and table.steps == list(range(len(table.steps))):
+        table.unit = "row"  # nobody gave the steps, and nothing says what the calls count
+    own = {"t"} if table.columns.get(clock or "") is None else {"t", "step"}  # these the log has besides its columns
+    roles = {name: f"user.{name}" if role in own else role for name, role in roles.items()}
     lost = list(errors)
     if points.left_out:
         lost.append(f"{points.left_out} points of names beyond the first {MOST_NAMES} were left out")

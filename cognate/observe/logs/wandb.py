@@ -7,13 +7,13 @@ block. Each holds a protocol buffer, and of these the rows of the history are re
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cognate.errors import CaseError
+from cognate.observe.logs.nested import numbers
 from cognate.observe.logs.points import Points, run_of
 from cognate.observe.logs.protobuf import BYTES, VARINT, fields, signed
 from cognate.observe.logs.run import ForeignRun, number
@@ -58,20 +58,17 @@ def read(file: Path) -> ForeignRun:
         raise CaseError(f"{file} cannot be read ({error.strerror or error}): check its permissions.") from error
     errors = [f"{log.damaged} records are damaged and were left out"] if log.damaged else []
     errors += ["the last record is cut off"] if log.cut else []
-    run = run_of(
+    return run_of(
         log.points,
         "Weights & Biases log",
         log.name or file.resolve().parent.name,
         errors,
-        counter=True,
+        calls=True,
         unreadable=log.damaged + log.cut,
         finished=log.exit_code is not None,
         exit_code=log.exit_code,
         project=log.project,
     )
-    if run.facts["step_unit"] == "step" and log.by_itself:
-        run.facts["step_unit"] = "row"  # wandb numbers its calls; no column said what they count
-    return run
 
 
 def _looks_right(file: Path) -> bool:
@@ -92,7 +89,6 @@ class _Log:
         self.name = self.project = ""
         self.exit_code: int | None = None
         self.rows = 0
-        self.by_itself = True  # the steps are 0, 1, 2, …: nobody gave them
 
     def records(self, stream: Any) -> Iterator[bytes]:
         """The whole records of the log, one after another."""
@@ -162,11 +158,10 @@ class _Log:
                 step = next((signed(a) for n, w, a, _ in fields(record, first, last) if n == 1 and w == VARINT), None)
         given, _ = number(row.get("_step"))
         step = int(given) if given is not None and abs(given) < 1 << 53 else step if step is not None else self.rows
-        self.by_itself = self.by_itself and step == self.rows
         self.rows += 1
         time, _ = number(row.get("_timestamp"))
         for name, value in row.items():
-            if name not in _OWN and not isinstance(value, bool):
+            if name not in _OWN:
                 self.points.add(name, step, time or 0.0, value)
 
 
@@ -182,7 +177,7 @@ def _item(record: bytes, start: int, end: int) -> dict[str, float]:
         elif number_ == _JSON:
             text = record[first:last].decode("utf-8", "replace")
     name = ".".join(key for key in keys if key)
-    return dict(_numbers(name, _loaded(text), 0)) if name else {}
+    return dict(numbers(name, _loaded(text))) if name else {}
 
 
 def _loaded(text: str) -> Any:
@@ -194,22 +189,6 @@ def _loaded(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _numbers(name: str, value: Any, depth: int) -> Iterator[tuple[str, float]]:
-    if isinstance(value, dict):
-        # A dictionary with a type is a picture, a histogram or a table.
-        if "_type" not in value and depth < 5:
-            for key, inner in value.items():
-                yield from _numbers(f"{name}.{key}", inner, depth + 1)
-        return
-    if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
-        return
-    finite, flag = number(value)
-    if finite is not None:
-        yield name, finite
-    elif flag is not None:
-        yield name, math.nan if flag == "nan" else float(flag)
 
 
 def _intact(block: bytes, position: int, end: int) -> bool:
