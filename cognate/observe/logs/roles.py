@@ -72,6 +72,11 @@ def given(columns: Mapping[str, str]) -> Iterator[None]:
         _given.reset(token)
 
 
+def named_by_hand(names: Sequence[str]) -> bool:
+    """Whether one of `names` was given a role by hand."""
+    return bool(set((_given.get() or {}).values()) & {name.strip() for name in names})
+
+
 def assign(names: Sequence[str], counts: Mapping[str, int] | None = None) -> dict[str, str]:
     """The role of each column or tag in `names`, in their order: one of ROLES or "user.NAME"; no role is given twice.
 

@@ -65,3 +65,11 @@ def put_user(row: dict[str, Any], name: str, value: Any) -> None:
     row.setdefault("user", {})[name] = finite
     if flag:
         row.setdefault("nonfinite", {})[f"user.{name}"] = flag
+
+
+def printable(name: str) -> str:
+    """A name from a foreign log without what no text can hold or no line should: lone surrogates, control characters."""
+    plain = name.strip()[:200]
+    if plain.isprintable():
+        return plain
+    return "".join(letter if letter.isprintable() else "?" for letter in plain)
