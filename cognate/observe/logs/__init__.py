@@ -11,7 +11,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from cognate.case.schema import SCHEMA
+from cognate.case.formats import SCHEMA
 from cognate.case.store import dumps, write_json
 from cognate.errors import CaseError
 from cognate.observe.logs.run import ForeignRun
