@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from cognate.errors import CaseError
-from cognate.observe.logs.points import Points, run_of
 from cognate.observe.logs.run import ForeignRun
+from cognate.observe.logs.scalars import Points, run_of
 from cognate.observe.logs.tfrecord import looks_right, read_events
 
 FORMAT = "TensorBoard events"

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cognate.observe.logs.points import Points
 from cognate.observe.logs.protobuf import BYTES, FIXED64, VARINT, fields, signed
-from cognate.observe.logs.tfevent import values as scalars
+from cognate.observe.logs.scalars import Points
+from cognate.observe.logs.tfevent import values as values_of
 
 CHUNK = 1 << 22
 # A summary that also carries images is read for its scalars up to here; what is larger is skipped.
@@ -159,9 +159,7 @@ def _flush(shapes: dict[bytes, _Held], points: Points) -> None:
     shapes.clear()
 
 
-def _event(
-    data: bytes, start: int, end: int, points: Points, prefix: str, losses: Losses, shapes: dict[bytes, _Held]
-) -> None:
+def _event(data: bytes, start: int, end: int, points: Points, prefix: str, losses: Losses, shapes: dict[bytes, _Held]) -> None:
     """Read the event in `data[start:end]` field by field, and keep its shape where it is the usual one."""
     time, step, after_step = 0.0, 0, 0
     summaries = []
@@ -173,7 +171,7 @@ def _event(
                 step, after_step = signed(first), last
             elif number == 5 and wire == BYTES:
                 summaries.append((first, last))
-        values = [value for first, last in summaries for value in scalars(data, first, last)]
+        values = [value for first, last in summaries for value in values_of(data, first, last)]
     except (ValueError, struct.error):
         losses.records += 1
         return

@@ -6,7 +6,7 @@ A name whose step goes back tells of a restart or a resume: from there on everyt
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
