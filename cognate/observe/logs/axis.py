@@ -86,12 +86,13 @@ def _total(points: Points) -> float:
 
 def _resets(points: Points, counted: list[int]) -> bool:
     """Whether the step goes back where the epoch goes on."""
-    advances = [(before, row) for before, row in pairwise(counted) if int_of(points.epoch[row]) > int_of(points.epoch[before]) >= 0]
+    epochs = {row: _whole(points.epoch[row]) for row in counted}
+    advances = [(before, row) for before, row in pairwise(counted) if epochs[row] > epochs[before] >= 0]
     back = sum(points.step[row] <= points.step[before] for before, row in advances)
     return bool(advances) and back >= 0.5 * len(advances)
 
 
-def int_of(value: float) -> int:
+def _whole(value: float) -> int:
     """The whole epoch that a count stands in; -1 where none is told."""
     return int(value) if value == value and abs(value) < 1e15 else -1
 

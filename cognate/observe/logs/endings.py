@@ -13,7 +13,10 @@ _RANK = re.compile(
     re.IGNORECASE,
 )
 _OPENS = re.compile(r"(?:^|\s|:)Traceback \(most recent call last\):")
-_RAISED = re.compile(r"^(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Failure|OOM|Timeout)\w*)(?::\s?(?P<message>.*))?$")
+_RAISED = re.compile(
+    r"^(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Warning|Failure|OOM|Timeout)\w*)"
+    r"(?::\s?(?P<message>.*))?$"
+)
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 # They report that a child process failed, whose own traceback stands above.
 _LAUNCHERS = ("ChildFailedError", "CalledProcessError", "ProcessRaisedException", "ProcessExitedException", "RayTaskError")
@@ -23,10 +26,16 @@ _SKIPS = re.compile(
     r"[Ss]kipping (?:step|batch|update|iteration)\b.{0,80}?(?:nan|NaN|inf|overflow)|(?:nan|NaN|inf) .{0,60}[Ss]kipping"
 )
 _STOPPED = re.compile(r"(?:[Ll]oss is (?:nan|NaN|inf)\w*.{0,20}|NaN loss.{0,20})[Ss]top")
-_EARLY = re.compile(r"(?<!no )[Ee]arly[ _]?[Ss]topping\b(?!\s*(?:patience|counter|=|:|callback|is|will))|EarlyStopping: Stopping|[Ss]topping early")
-_ENDED = re.compile(r"[Ee]nd of training|[Tt]raining (?:is |was |has )?(?:finished|completed?|done)\b|[Ff]inished training|[Tt]raining complete")
+_EARLY = re.compile(
+    r"(?<!no )[Ee]arly[ _]?[Ss]topping\b(?!\s*(?:patience|counter|=|:|callback|is|will))|"
+    r"EarlyStopping: Stopping|[Ss]topping early"
+)
+_ENDED = re.compile(
+    r"[Ee]nd of training|[Tt]raining (?:is |was |has )?(?:finished|completed?|done)\b|[Ff]inished training|[Tt]raining complete"
+)
 _KILLED = re.compile(
-    r"(?P<limit>CANCELLED.{0,40}DUE TO TIME LIMIT)|(?P<cancelled>JOB \d+ .{0,60}CANCELLED)|(?P<oom>oom-kill|Out of memory: Killed)|"
+    r"(?P<limit>CANCELLED.{0,40}DUE TO TIME LIMIT)|(?P<cancelled>JOB \d+ .{0,60}CANCELLED)|"
+    r"(?P<oom>oom-kill|Out of memory: Killed)|"
     r"(?P<killed>^Killed\s*$|^\S+: line \d+:\s+\d+ Killed)|(?P<fault>Segmentation fault|Bus error|core dumped)"
 )
 _WORDS = {
@@ -108,7 +117,7 @@ class Endings:
         text = "\n".join(self._lines)
         if len(text) > _LARGEST:
             text = text[: _LARGEST // 2] + "\n…\n" + text[-_LARGEST // 2 :]
-        crash = {"type": kind.rpartition(".")[2], "message": message[:1000], "traceback": text}
+        crash: dict[str, Any] = {"type": kind.rpartition(".")[2], "message": message[:1000], "traceback": text}
         places = [found for found in map(_SITE.match, self._lines) if found and "site-packages" not in found["file"]]
         if places:
             last = places[-1]
@@ -128,7 +137,9 @@ class Endings:
             self.finished = True
         elif raised := _RAISED.match(line):
             if raised["message"] and not raised["type"].endswith("Warning") and len(self._exceptions) < 64:
-                self._exceptions.append({"type": raised["type"].rpartition(".")[2], "message": raised["message"][:1000], "traceback": line})
+                self._exceptions.append(
+                    {"type": raised["type"].rpartition(".")[2], "message": raised["message"][:1000], "traceback": line}
+                )
         elif killed := _KILLED.search(line):
             self.killed = next(_WORDS[name] for name, text in killed.groupdict().items() if text)
 

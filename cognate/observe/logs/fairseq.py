@@ -10,6 +10,7 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import find_text, number, read_text, signature
 
 FORMAT = "the log of fairseq or ESPnet"
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _FAIRSEQ = re.compile(r"\| (train_inner|train|valid(?:_\w+)?|test) \| (?:(?:epoch (\d+))?\s*(:\s+\d+ / \d+\s+|\|)|(?=\{))")
 _JSON = re.compile(r'"([\w.-]+)": "?([-+]?[\w.+-]+)')
 _SIMPLE = re.compile(r"([A-Za-z_][\w.-]*)[= ]([-+]?(?:\d[\w.+-]*|nan|inf))(?=[,\s]|$)")

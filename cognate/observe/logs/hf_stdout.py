@@ -13,6 +13,7 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import TextLog, find_text, number, signature
 
 FORMAT = "the printed log of a Hugging Face Trainer"
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _DICT = re.compile(r"\{'[^{}]*\}")
 _WRAPPED = re.compile(r"(?:np\.float\d+|tensor)\(([-+]?[\w.+-]+)")
 _SIGN = re.compile(r"\{'[\w/ .-]+': [^{}]*'(?:epoch|learning_rate|eval_\w+|train_runtime)': [^{}]*\}")

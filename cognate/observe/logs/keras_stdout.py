@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cognate.observe.logs.points import Told
@@ -15,6 +16,7 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import TextLog, find_text, number
 
 FORMAT = "the printed log of Keras"
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _EPOCH = re.compile(r"^\s*Epoch (\d+)/(\d+)\s*$")
 _BAR = re.compile(r"^\s*(\d+)/(\d+|Unknown)\s*(?:\[[=>.\s]*\]|[━╸╺─\s]*)\s*-?\s.*?- ([A-Za-z].*)$")
 _PAIR = re.compile(r"([A-Za-z_][\w./-]*(?: [\w./-]+)*?):\s*([-+]?(?:\d[\w.+-]*|nan|inf))")
@@ -22,7 +24,7 @@ _REDUCED = re.compile(r"ReduceLROnPlateau reducing learning rate to")
 _NOT_METRICS = ("ETA", "ms/step", "s/step")
 
 
-def fits(lines: list[str]) -> bool:
+def fits(lines: Sequence[str]) -> bool:
     """Whether there is a heading of an epoch and a bar below it."""
     headings = any(_EPOCH.match(line) for line in lines)
     return headings and any(_BAR.match(line) for line in lines)

@@ -13,6 +13,7 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import TextLog, find_text, number, signature
 
 FORMAT = "the printed log of Megatron or NeMo"
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _LINE = re.compile(r"(?:[Tt]raining epoch\s+(\d+),\s*)?\biteration:?\s+(\d+)\s*/\s*(\d+)\s*\|")
 _VALIDATION = re.compile(r"\b(validation|test) (?:loss|results) at (?:iteration\s+(\d+)|the end of training)\b[^|]*\|")
 _CELL = re.compile(r"([A-Za-z][\w %()./-]*?)\s*:\s*([-+]?(?:\d[\w.+-]*|nan|inf|NaN))")

@@ -14,11 +14,12 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import find_text, read_text, signature
 
 FORMAT = "the log of nanoGPT and its kin"
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _VALUE = r"([-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
 _ITER = re.compile(rf"^iter (\d+): loss {_VALUE}(?:, lr {_VALUE})?")
 _EVAL = re.compile(rf"^step (\d+): train loss {_VALUE}, val loss {_VALUE}")
 _LOGGED = re.compile(rf"^(\d+) (train|val|hella) {_VALUE}\s*$")
-_MODDED = re.compile(rf"^s?:?step:(\d+)/(\d+) (.*)")
+_MODDED = re.compile(r"^s?:?step:(\d+)/(\d+) (.*)")
 _PAIR = re.compile(rf"\b((?:train|val)_loss|tel|lr):{_VALUE}")
 _SIGN = re.compile("|".join(one.pattern for one in (_ITER, _EVAL, _LOGGED)) + r"|^s?:?step:\d+/\d+ .*\b(?:val|train)_loss:")
 fits = signature(_SIGN)

@@ -1,4 +1,4 @@
-"""The points that a text log told, kept by column: merged where several lines tell of one step, thinned where there are too many."""
+"""The points that a text log told, by column: merged where lines tell of one step, thinned where there are too many."""
 
 from __future__ import annotations
 
@@ -120,9 +120,11 @@ class Points:
             heights = [value if math.isfinite(value) else math.inf for value in group]
             keep[at[start + heights.index(min(heights))]] = 1
             keep[at[start + heights.index(max(heights))]] = 1
-        rare = sorted((series for series in self.series.values() if len(series.at) * 8 < total), key=lambda series: len(series.at))
+        rare = sorted(
+            (series for series in self.series.values() if len(series.at) * 8 < total), key=lambda series: len(series.at)
+        )
         room = total // 8
-        for series in rare:
+        for series in sorted(rare, key=lambda series: len(series.at)):
             room -= len(series.at)
             if room < 0:
                 break

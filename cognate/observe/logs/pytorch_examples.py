@@ -14,6 +14,7 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import TextLog, find_text, signature
 
 FORMAT = "the printed log of a PyTorch example"
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _VALUE = r"([-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
 _BATCHES = re.compile(rf"^\| epoch\s+(\d+) \|\s*(\d+)/\s*(\d+) batches \| lr {_VALUE} \| ms/batch\s+\S+ \| loss\s+{_VALUE}")
 _EPOCH_END = re.compile(rf"^\| end of epoch\s+(\d+) \|.*?valid loss\s+{_VALUE}")
@@ -61,9 +62,9 @@ class _Example(TextLog):
             # It counts samples: how far the epoch is, but no steps.
             return Told([("loss", loss)], None, None, epoch - 1 + seen / size if size else epoch)
         if found := _TESTED.match(line):
-            loss, right, of = found.groups()
-            accuracy = [("test accuracy", float(right) / float(of))] if of and float(of) else []
-            return Told([("test loss", float(loss)), *accuracy])
+            right, tested = found[2], float(found[3] or 0)
+            accuracy = [("test accuracy", float(right) / tested)] if tested else []
+            return Told([("test loss", float(found[1])), *accuracy])
         return self._meters(line)
 
     def _meters(self, line: str) -> Told | None:

@@ -7,6 +7,7 @@ training, and where it is no table, no JSON and no source code.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from cognate.case.line_metrics import read_line
@@ -15,7 +16,7 @@ from cognate.observe.logs.shapes import Shapes
 from cognate.observe.logs.textlog import find_text, read_text
 
 FORMAT = "the output of a training script"
-GENERIC = 2  # after the readers of any table and any JSON
+GENERIC = 3  # after the readers of anything that has a form of its own
 # Structured text belongs to other readers, or tells of training only in passing.
 _OTHERS = {
     *(".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".xml", ".html", ".htm"),
@@ -36,7 +37,7 @@ def read(file: Path) -> ForeignRun:
     return read_text(file, "script output", Shapes())
 
 
-def fits(lines: list[str]) -> bool:
+def fits(lines: Sequence[str]) -> bool:
     """Whether these lines are the output of a training script."""
     if not lines or _structured(lines):
         return False
@@ -52,7 +53,7 @@ def fits(lines: list[str]) -> bool:
     return found > 0 and losses > 0 and len(lines) <= 10 and all(len(line) < 300 for line in lines)
 
 
-def _structured(lines: list[str]) -> bool:
+def _structured(lines: Sequence[str]) -> bool:
     """Whether the lines are records of JSON, or cells between commas under a header."""
     first = lines[0].strip()
     if first.startswith(("{", "[")):

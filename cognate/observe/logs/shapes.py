@@ -15,24 +15,28 @@ from cognate.case.line_metrics import PrintedMetric, read_line
 from cognate.observe.logs.points import Told
 
 # Digits that belong to a word ("top5", "fc1", "@1") are part of the shape.
-_NUMBER = re.compile(r"((?<![\w.@])[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|(?<!\w)[-+]?(?:[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)\b)")
+_NUMBER = re.compile(
+    r"((?<![\w.@])[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|(?<!\w)[-+]?(?:[nN]a[nN]|NAN|[iI]nf(?:inity)?|INF)\b)"
+)
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _WORTH = re.compile(r"\d|nan|NaN|inf")
 # Settings as they are printed before a run: argparse's Namespace, a command with flags, a table with dots.
 _SETTINGS = re.compile(
-    r"^\W*(?:Namespace|arg(?:ument)?s|config\w*|hyper\w*|hparams|options|settings|\w*Arguments|\w*Config)\b\s*[({:=]|\s--[a-z]\w+|\w ?\.{4,}",
+    r"^\W*(?:Namespace|arg(?:ument)?s|config\w*|hyper\w*|hparams|options|settings|\w*Arguments|"
+    r"\w*Config)\b\s*[({:=]|\s--[a-z]\w+|\w ?\.{4,}",
     re.IGNORECASE,
 )
 _MOST = 20_000  # shapes that are kept: a log of prose has as many as lines
 _LONGEST = 1000  # characters: a longer line is a dump
 # Words of numbers that describe the machine, the clock or the settings: they are no series.
 _NOT_A_SERIES = {
-    *("time", "times", "ms", "s", "sec", "secs", "second", "seconds", "min", "mins", "minutes", "hours", "eta", "elapsed", "remaining"),
-    *("mem", "memory", "gpu", "cpu", "gb", "mb", "mib", "gib", "vram", "rss", "tok", "toks", "tokens", "throughput", "mfu", "tflops"),
-    *("flops", "fps", "speed", "ips", "sps", "size", "seed", "samples", "examples", "images", "workers", "total", "max", "min"),
-    *("params", "parameters", "num", "number", "count", "patience", "counter", "threshold", "v", "version", "port", "pid", "id"),
-    *("best", "warmup", "decay", "momentum", "every", "interval", "hidden", "layers", "heads", "dim", "dropout", "clip", "betas"),
-    *("line", "file", "job", "rank", "date", "world", "device", "duration", "took", "wall", "data", "it", "per", "batches", "epochs"),
+    *("time", "times", "ms", "s", "sec", "secs", "second", "seconds", "min", "mins", "minutes", "hours", "eta"),
+    *("elapsed", "remaining", "mem", "memory", "gpu", "cpu", "gb", "mb", "mib", "gib", "vram", "rss", "tok", "toks"),
+    *("tokens", "throughput", "mfu", "tflops", "flops", "fps", "speed", "ips", "sps", "size", "seed", "samples"),
+    *("examples", "images", "workers", "total", "max", "params", "parameters", "num", "number", "count", "patience"),
+    *("counter", "threshold", "v", "version", "port", "pid", "id", "best", "warmup", "decay", "momentum", "every"),
+    *("interval", "hidden", "layers", "heads", "dim", "dropout", "clip", "betas", "line", "file", "job", "rank"),
+    *("date", "world", "device", "duration", "took", "wall", "data", "it", "per", "batches", "epochs"),
 }
 
 
@@ -120,7 +124,8 @@ def _narrow(plan: _Plan) -> tuple[_Plan, frozenset[int]]:
     place_of = {place: index for index, place in enumerate(sorted(used))} | {-1: -1}
     values = tuple((name, place_of[place]) for name, place in plan.values)
     scaled = tuple((index, factor, place_of[divisor]) for index, factor, divisor in plan.scaled)
-    return _Plan(*(place_of[place] for place in plan[:4]), values, scaled), frozenset(used)
+    step, steps, epoch, epochs = (place_of[place] for place in plan[:4])
+    return _Plan(step, steps, epoch, epochs, values, scaled), frozenset(used)
 
 
 def _plan(line: str) -> _Plan | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from cognate.errors import CaseError
@@ -82,20 +83,29 @@ class Lines:
             raise CaseError(f"{self.file} cannot be read ({error}); copy it to a place where it can be.") from error
 
 
-def head(file: Path) -> list[str]:
+def head(file: Path) -> tuple[str, ...]:
     """The lines of the first and the last 64 KiB; none where the file is binary or cannot be read."""
+    try:
+        about = file.stat()
+    except OSError:
+        return ()
+    return _head(file, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)  # every reader of text asks for the same file
+def _head(file: Path, size: int, changed: int) -> tuple[str, ...]:
     try:
         with file.open("rb") as stream:
             start = stream.read(HEAD)
-            stream.seek(max(stream.seek(0, 2) - HEAD, len(start)))
+            stream.seek(max(size - HEAD, len(start)) & ~1)
             end = stream.read(HEAD)
     except OSError:
-        return []
+        return ()
     encoding = _encoding(start)
     if b"\0" in start and not encoding.startswith("utf-16"):
-        return []
+        return ()
     text = start.decode(encoding, errors="replace") + "\n" + end.decode(encoding.replace("utf-16", "utf-16-le"), errors="replace")
-    return [line for line in re.split(r"[\r\n\b]+", _COLOUR.sub("", text)) if line.strip()]
+    return tuple(line for line in re.split(r"[\r\n\b]+", _COLOUR.sub("", text)) if line.strip())
 
 
 def _encoding(start: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cognate.observe.logs.points import Told
@@ -10,14 +11,14 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import TextLog, find_text, number
 
 FORMAT = "a printed table of epochs"
-GENERIC = 1
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _COUNTERS = ("epoch", "step", "iter", "iteration")
 _NAME = re.compile(r"^[A-Za-z][\w./@()-]*$")
 _OF = re.compile(r"^(\d+)/(\d+)$")
 _NOT_METRICS = ("time", "dur", "gpu_mem", "instances", "size", "eta", "elapsed")
 
 
-def fits(lines: list[str]) -> bool:
+def fits(lines: Sequence[str]) -> bool:
     """Whether a header of names, one of them a loss or a metric, is followed by rows of numbers."""
     table = _Table()
     rows = sum(table.row(line) is not None for line in lines)
@@ -55,7 +56,9 @@ class _Table:
             return None
         # Behind the numbers skorch marks what was saved, and a bar may follow.
         extra = cells[len(self._names) :]
-        if len(cells) < len(self._names) - 1 or (extra and extra[0][:1].isdigit() and ":" not in extra[0] and "%" not in extra[0]):
+        if len(cells) < len(self._names) - 1 or (
+            extra and extra[0][:1].isdigit() and ":" not in extra[0] and "%" not in extra[0]
+        ):
             return None
         return self._told(cells)
 

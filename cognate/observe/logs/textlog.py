@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ _SUFFIXES = ("*.log", "*.txt", "*.out", "*.err", "*.stdout", "*.stderr", "*.outp
 _MOST_FILES = 64  # of a folder that are looked into
 
 
-def find_text(path: Path, fits: Callable[[list[str]], bool]) -> Path | None:
+def find_text(path: Path, fits: Callable[[Sequence[str]], bool]) -> Path | None:
     """The text log that `path` is, or the largest one in the folder, whose first and last 64 KiB `fits` accepts."""
     if path.is_file():
         return path if fits(head(path)) else None
@@ -33,10 +34,10 @@ def find_text(path: Path, fits: Callable[[list[str]], bool]) -> Path | None:
     return next((file for file in ordered if fits(head(file))), None)
 
 
-def signature(pattern: re.Pattern[str], least: int = 2) -> Callable[[list[str]], bool]:
+def signature(pattern: re.Pattern[str], least: int = 2) -> Callable[[Sequence[str]], bool]:
     """A test whether `least` lines match; one is enough where a log has hardly any other line."""
 
-    def fits(lines: list[str]) -> bool:
+    def fits(lines: Sequence[str]) -> bool:
         found = 0
         for line in lines:
             found += bool(pattern.search(line))
@@ -180,7 +181,7 @@ def _role(name: str, role: str, points: Points) -> str:
         return f"user.{name}"  # the counters of the lines are the axis
     if role == "t":
         values = points.series[name].values
-        rising = all(before <= here for before, here in zip(values, values[1:], strict=False))
+        rising = all(before <= here for before, here in pairwise(values))
         return role if rising and len(values) > 2 else f"user.{name}"
     return f"user.{name}" if role.startswith("user.") else role
 

@@ -10,6 +10,7 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.textlog import find_text, number, read_text, signature
 
 FORMAT = "the log of torchtune's DiskLogger or Composer's FileLogger"
+GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _DISK = re.compile(r"^Step (\d+) \| (?=\S+:\S)")
 _FILE = re.compile(r'^\[(?:\w+)\]\[(?:step|batch|epoch)=(\d+)\]:?\s*(?=\{\s*")')
 _QUOTED = re.compile(r'"([^"]{1,120})":\s*"?([-+]?[\w.+-]+)')
