@@ -21,6 +21,7 @@ def render(diagnosis: Diagnosis, stream: TextIO, verbose: bool = False) -> str:
     _answer(page, diagnosis)
     for number, finding in enumerate(diagnosis.root_causes, 1):
         _finding(page, finding, f"{number}. ")
+    _views(page, diagnosis)
     _unexplained(page, diagnosis)
     _others(page, diagnosis)
     _counts(page, diagnosis, verbose)
@@ -131,6 +132,16 @@ def _fix(page: _Page, finding: Diagnosed) -> None:
     for row in (fix.diff or "").splitlines():
         style = {"+": "green", "-": "red", "@": "cyan"}.get(row[:1], "")
         page.line((row or " ", style), indent=12, whole=True)
+
+
+def _views(page: _Page, diagnosis: Diagnosis) -> None:
+    for module, views in words.contested(diagnosis).items():
+        page.gap()
+        page.line((f"Who says what about {module}", "bold"))
+        asked = [words.WHO.get(item.who, item.who) for item in views]
+        width = max(map(len, asked)) + 2
+        for who, item in zip(asked, views, strict=True):
+            page.line((f"{who:{width}}", "cyan"), words.view(item), (f" ({words.viewpoint(item)})", "dim"), indent=2, hang=width)
 
 
 def _unexplained(page: _Page, diagnosis: Diagnosis) -> None:
