@@ -22,7 +22,17 @@ _SKIPPED = {
 # A file so called is the log of the run that its folder is; whatever lies beside it tells of the same run.
 _OF_THE_FOLDER = {
     *("trainer_state.json", "trainer_log.jsonl", "metrics.csv", "progress.csv", "progress.json", "result.json", "results.csv"),
-    *("metrics.json", "metrics.jsonl", "log.txt", "log.csv", "log.json", "history.json", "history.csv", "training.log", "train.log"),
+    *(
+        "metrics.json",
+        "metrics.jsonl",
+        "log.txt",
+        "log.csv",
+        "log.json",
+        "history.json",
+        "history.csv",
+        "training.log",
+        "train.log",
+    ),
 }
 _SUFFIXES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".log", ".txt", ".out", ".wandb", ".zip"}
 _DATABASES = {".db", ".sqlite", ".sqlite3"}
@@ -117,7 +127,8 @@ def _one(file: Path) -> list[Found]:
     known = recognise(file)
     if known is None:
         return []
-    if getattr(known[0], "GENERIC", False) and not _CALLED_LIKE_A_LOG.search(file.stem):
+    called = file.suffix.lower() in (".log", ".out") or _CALLED_LIKE_A_LOG.search(file.stem)
+    if getattr(known[0], "GENERIC", False) and not called:
         return []
     return [Found(file)]
 
