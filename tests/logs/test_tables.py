@@ -214,6 +214,16 @@ def test_settings_beside_the_log_are_facts(imported, tmp_path):
     assert log_of(case)["hparams"] == {"lr": 0.001, "model": "resnet18"}
 
 
+@pytest.mark.parametrize(("epochs", "finished"), [(9, False), (3, True), ("x", False)])
+def test_a_run_that_reached_what_its_settings_ask_for_is_finished(imported, tmp_path, epochs, finished):
+    (tmp_path / "my-run").mkdir()
+    (tmp_path / "my-run" / "args.yaml").write_text(f"task: detect\nepochs: {epochs}\n")
+    for first in (0, 1):
+        rows = "".join(f"{first + number},0.5,0.5\n" for number in range(3))
+        case = imported("epoch,train/box_loss,val/box_loss\n" + rows, "results.csv")
+        assert case.info["integrity"]["finished"] is finished
+
+
 @pytest.mark.parametrize(
     "content",
     [
