@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import cognate
-from cognate.case.schema import SCHEMA, CaseInfo, EnvironmentInfo
+from cognate.case.formats import SCHEMA
 from cognate.case.store import write_json
 from cognate.errors import UsageError
 from cognate.observe.environment import nearby, syspath
@@ -31,8 +31,12 @@ from cognate.observe.environment.syspath import Command, Entry
 from cognate.observe.environment.trace import Tracer
 from cognate.observe.environment.troubles import Troubles
 from cognate.observe.environment.uses import uses
+from cognate.observe.environment.views import views
 from cognate.observe.environment.words import Request
 from cognate.observe.source import PathEdit, snapshot
+
+if TYPE_CHECKING:
+    from cognate.case.schema import CaseInfo, EnvironmentInfo
 
 __all__ = ["describe", "examine"]
 
@@ -126,6 +130,7 @@ def _information(
         ],
         "distributions": [_distribution(item) for item in distributions.all],
         "imports": imports,
+        "views": views(imports, rows, tracer, others),
         "dead_paths": [{"path": folder, "by": place} for folder, place in dead],
         "path_edits": [_edit(edit) for edit in tracer.edits],
         "troubles": [

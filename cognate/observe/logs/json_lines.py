@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from cognate.observe.logs.beside import settings_beside, title_of
 from cognate.observe.logs.cells import seconds
 from cognate.observe.logs.load import load
 from cognate.observe.logs.origins import tells_of_training, tool
+from cognate.observe.logs.roles import assign, named_by_hand
 from cognate.observe.logs.run import ForeignRun, printable
 from cognate.observe.logs.table import Log, Record
 from cognate.observe.logs.text import LONGEST_LINE, Losses, head
@@ -21,12 +21,13 @@ from cognate.observe.logs.text import LONGEST_LINE, Losses, head
 FORMAT = "JSON lines (LLaMA-Factory, detectron2, DETR-style log.txt, Ray Tune, any JSONL)"
 GENERIC = True
 _NAMES = ("trainer_log.jsonl", "metrics.jsonl", "metrics.json", "result.json", "progress.json", "log.txt", "log.jsonl")
-_SAMPLE = 200
+_SAMPLE = 100
+# With more names than this polars gains nothing.
+_MOST_QUICK = 300
 # Deeper than any tool nests its metrics; "info/learner/default_policy/learner_stats/loss" has five levels.
 _DEPTH = 6
 # Python writes these words for what JSON has no word for. As numbers that no log has they pass through a strict parser.
 _WORDS = {b"NaN": b"1.4021567803e-301", b"Infinity": b"1.4021567803e-302", b"-Infinity": b"-1.4021567803e-302"}
-_BARE = re.compile(rb"(?<=[:,\[ ])(?:NaN|-?Infinity)(?=[,}\]\s])")
 
 
 def find(path: Path) -> Path | None:
@@ -54,7 +55,9 @@ def _names_in(text: str) -> list[str] | None:
     lines = [line for line in text.split("\n") if line.strip()][:_SAMPLE]
     objects = [found for found in map(_object, lines) if found is not None]
     names = list(dict.fromkeys(name for found in objects for name in numbers_in(found)))
-    # A single line may as well be a document, which json_history reads where it is a history.
+    # A single line may as well be a file of settings, which have a rate and a number of epochs but no loss.
+    if len(objects) == 1 and not {"loss", "val_loss"} & set(assign(names).values()) and not named_by_hand(names):
+        return None
     if not names or 2 * len(objects) < len(lines) or not tells_of_training(names):
         return None
     return names
@@ -106,6 +109,7 @@ class ObjectParser:
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
         self._line = 0
+        self._schema: dict[str, Any] = {}
 
     def records(self, piece: bytes, last: bool) -> Iterator[Record]:
         """The numbers of each object in `piece`."""
@@ -120,10 +124,7 @@ class ObjectParser:
             found = _object(line)
             if found is None:
                 cut = torn and index == len(lines) - 1
-                kind = (
-                    "{} line at the end is cut off and was left out" if cut else "{} lines are no JSON objects and were left out"
-                )
-                self._losses.add(kind, self._line)
+                self._losses.line("are cut off at the end" if cut else "are no JSON objects", self._line)
                 continue
             record = numbers_in(found)
             if record:
@@ -131,30 +132,50 @@ class ObjectParser:
 
     def frame(self, piece: bytes) -> Any:
         """`piece` as a polars frame; None where it holds more than objects of plain numbers."""
+        if not piece.endswith(b"\n") or b"\n\n" in piece:
+            return None
+        strict, bare = piece, [word for word in (b"NaN", b"Infinity") if word in piece]
+        for word in _WORDS:
+            if word.strip(b"-") in bare:
+                strict = strict.replace(b": " + word, b": " + _WORDS[word]).replace(b":" + word, b":" + _WORDS[word])
+        raw = self._read(strict, piece.count(b"\n"))
+        if raw is None:
+            return None
+        self._line += raw.height
+        return raw.with_columns(_restored(name) for name in raw.columns) if bare else raw
+
+    def _read(self, strict: bytes, lines: int) -> Any:
+        """The objects in `strict` as floats, None where polars would lose something of them."""
         import polars as pl
 
-        bare = b"NaN" in piece or b"Infinity" in piece
-        if not piece.endswith(b"\n") or b"\n\n" in piece or b"{" in piece.replace(b"\n{", b"")[1:]:
+        # Names are looked up in some lines: left to find them itself, polars makes a column of every name that ever occurs.
+        self._schema.update(dict.fromkeys(_names_among(strict), pl.Float64))
+        if not self._schema or len(self._schema) > _MOST_QUICK:
             return None
         try:
-            strict = _BARE.sub(lambda found: _WORDS[found[0]], piece) if bare else piece
-            raw = pl.read_ndjson(io.BytesIO(strict), infer_schema_length=None)
+            raw = pl.read_ndjson(io.BytesIO(strict), schema=self._schema)
         except (pl.exceptions.PolarsError, ValueError):
             return None
-        lines = piece.count(b"\n")
-        if raw.height != lines or any(kind == pl.String for kind in raw.dtypes):
-            return None
-        numbers = [name for name, kind in raw.schema.items() if kind.is_numeric()]
-        if any(printable(name) != name or not name for name in numbers):
-            return None
-        frame = raw.select(pl.col(numbers).cast(pl.Float64))
-        if bare:
-            frame = frame.with_columns(_restored(name) for name in numbers)
-        self._line += lines
-        return frame
+        told = raw.select(pl.sum_horizontal(pl.all().is_not_null().sum())).item()
+        whole = raw.height == lines and told + strict.count(b"null") == strict.count(b'":')
+        return raw.select(name for name in raw.columns if raw[name].null_count() < lines) if whole else None
 
     def close(self) -> None:
         """Nothing is left to count."""
+
+
+def _names_among(piece: bytes) -> list[str]:
+    """The names in lines taken all over `piece`, where each of them is an object of plain numbers; else none."""
+    names: dict[str, None] = {}
+    for part in range(_SAMPLE):
+        start = piece.rfind(b"\n", 0, len(piece) * part // _SAMPLE) + 1
+        found = _object(piece[start : piece.find(b"\n", start)].decode("utf-8", "replace"))
+        if found is None or any(
+            isinstance(value, (str, bool, dict, list)) or printable(name) != name for name, value in found.items()
+        ):
+            return []
+        names.update(dict.fromkeys(found))
+    return list(names)
 
 
 def _restored(name: str) -> Any:
