@@ -21,7 +21,7 @@ def test_the_epochs_of_a_segmentation_script(read):
     for e in (352, 353):
         for n in (0, 250):
             text += f"Epoch: [{e}/520] Iter:[{n}/500], Time: 5.02, lr: [0.0180{n}], Loss: {400 - e}.{n}, Acc:0.64, IC loss: 0.4\n"
-        text += f"0 [0.91770221 0.49145708 0.7697205]\n 0.1516 0.2708 0.2893] 0.3336\n"
+        text += "0 [0.91770221 0.49145708 0.7697205]\n 0.1516 0.2708 0.2893] 0.3336\n"
         text += f"Loss: 0.9{e}, MeanIU:  0.4960, Best_mIoU:  0.5217\n0\n10\n"
     run = read(text)
     assert list(run.series["step"]) == [175500, 175750, 176000, 176250]

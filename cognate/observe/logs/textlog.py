@@ -13,9 +13,10 @@ from cognate.case.line_metrics import BARE as SPLITS
 from cognate.case.line_metrics import bare_role
 from cognate.errors import CaseError
 from cognate.observe.logs.axis import Axis, axis
+from cognate.observe.logs.beside import settings_in, title_of
 from cognate.observe.logs.endings import Endings, untagged
 from cognate.observe.logs.points import BARE, Points, Series, Told
-from cognate.observe.logs.roles import assign
+from cognate.observe.logs.roles import assign, nature
 from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.stream import Lines, head
 
@@ -58,6 +59,7 @@ class TextLog:
         self.endings = Endings()
         self.ranks: Counter[str] = Counter()
         self._rank: str | None = None
+        self.settings = ""  # the first line that shows the arguments of the script
         self.cut = 0
 
     def read(self) -> None:
@@ -82,6 +84,8 @@ class TextLog:
             if lines.alert and (told is None or not told.values or "topping" in line):
                 endings.see(line)
                 had_alert = True
+            if told is None and "Namespace(" in line:
+                self.settings = self.settings or line
         self.cut = lines.cut
 
     def _other(self, rank: str, line: str) -> bool:
@@ -111,25 +115,29 @@ class TextLog:
         places = axis(points)
         columns = {name: _role(name, assigned[spelled[name]], points) for name in counts}
         series = _columns(points, places, columns)
-        total = _planned(points, places)
-        reached = max(places.steps, default=0)
-        finished = endings.finished or bool(total and reached >= total)
+        total, reached = _planned(points, places), max(places.steps, default=0)
+        planned = int(points.epochs) if places.unit == "epoch" else total
+        # Epochs are counted from 0 or from 1.
+        made = reached + (places.unit == "epoch" and 0 in places.steps)
+        finished = endings.finished or 0 < planned <= made
         exception = endings.exception
         log = {
             "step_unit": places.unit,
             "unreadable": self.cut,
             "segments": max(places.segments, default=0) + 1,
-            **({"max_steps": total} if total and places.unit == "step" else {}),
-            **({"epochs": int(points.epochs)} if points.epochs else {}),
+            **({"max_steps": total} if total else {}),
+            **({"max_epochs": int(points.epochs)} if points.epochs else {}),
+            **({"training": kind} if (kind := nature(list(counts))) else {}),
             **({"last_values": singles} if singles else {}),
             **({"ranks": len(self.ranks)} if len(self.ranks) > 1 else {}),
             **({"told_again": points.again + len(places.dropped)} if points.again or places.dropped else {}),
             **endings.facts(),
+            **settings_in(self.settings),
             **(facts or {}),
         }
         return ForeignRun(
             origin=self.origin,
-            title=_title(self.file),
+            title=title_of(self.file),
             columns=columns,
             steps=reached if places.unit == "step" else 0,
             finished=finished and exception is None and not endings.killed,
@@ -194,13 +202,15 @@ def _single(points: Points) -> dict[str, float]:
 
 
 def _planned(points: Points, places: Axis) -> int:
-    """The planned last step: the total beside a step that counts the whole run."""
+    """The planned last step; 0 where the log does not say. The total beside a step is the run's, or that of an epoch."""
     known = [total for total in points.steps if total == total]
     if not known or places.unit != "step":
         return 0
-    last = known[-1]
-    per_epoch = points.epochs * last if max(places.steps) > last else last
-    return int(per_epoch)
+    last = int(known[-1])
+    epochs = {int(epoch) for epoch in points.epoch if epoch == epoch}
+    if not epochs or (len(epochs) > 1 and max(places.steps) <= last):
+        return last
+    return int(points.epochs) * last
 
 
 def _columns(points: Points, places: Axis, roles: dict[str, str]) -> dict[str, Sequence[Any]]:
@@ -235,7 +245,3 @@ def _column(series: Series, place: Mapping[int, int] | None, length: int) -> Seq
         if index is not None:
             column[index] = value
     return column
-
-
-def _title(file: Path) -> str:
-    return file.resolve().parent.name or file.name
