@@ -80,3 +80,19 @@ def test_a_line_a_step(read, style):
 def test_logs_without_a_metric_are_left_alone(tmp_path, text):
     (tmp_path / "x.log").write_text(text)
     assert script_output.find(tmp_path / "x.log") is None
+
+
+def test_a_bar_shows_the_last_validation_through_the_next_epoch(read):
+    text = "| Name | Type   | Params | Mode\n0 | l    | Linear | 5      | train | 0\n1 | m    | Linear | 7      | train | 0\n"
+    for e in range(3):
+        for n in range(1, 5):
+            stale = f", val_loss=0.{5 - e + 1}00" if e else ""
+            for loss in (9.0 if n == 1 else e + (n - 1) / 10, e + n / 10):
+                text += f"\rEpoch {e}:  {25 * n}%|███   | {n}/4 [00:00<00:00, 448.27it/s, train_loss={loss:.3f}{stale}]"
+        text += "\n\rValidation DataLoader 0: 100%|████| 8/8 [00:00<00:00, 598.96it/s]\x1b[A\n"
+        text += f"\rEpoch {e}: 100%|████| 4/4 [00:00<00:00, 227.20it/s, train_loss={e}.400, val_loss=0.{5 - e}00]"
+    run = read(text + "`Trainer.fit` stopped: `max_epochs=3` reached.\n")
+    assert list(run.series["step"]) == list(range(1, 13)) and run.facts["step_unit"] == "step" and run.finished
+    assert list(run.series["loss"]) == pytest.approx([e + n / 10 for e in range(3) for n in range(1, 5)])
+    assert [value for value in run.series["val_loss"] if value is not None] == [0.5, 0.4, 0.3]
+    assert set(run.columns) == {"train_loss", "val_loss"}

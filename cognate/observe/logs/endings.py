@@ -31,7 +31,8 @@ _EARLY = re.compile(
     r"EarlyStopping: Stopping|[Ss]topping early"
 )
 _ENDED = re.compile(
-    r"[Ee]nd of training|[Tt]raining (?:is |was |has )?(?:finished|completed?|done)\b|[Ff]inished training|[Tt]raining complete"
+    r"[Ee]nd of training|[Tt]raining (?:is |was |has )?(?:finished|completed?|done)\b|[Ff]inished training|[Tt]raining complete|"
+    r"`Trainer.fit` stopped: `max_"
 )
 _KILLED = re.compile(
     r"(?P<limit>(?:JOB \d+ .{0,60})?CANCELLED.{0,60}DUE TO TIME LIMIT)|(?P<cancelled>JOB \d+ .{0,60}CANCELLED)|"

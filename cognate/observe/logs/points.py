@@ -23,6 +23,7 @@ class Told(NamedTuple):
     steps: float | None = None  # of the run or of the epoch: the other lines show which
     epoch: float | None = None
     epochs: float | None = None
+    bar: bool = False  # a state of a bar: the last one of a step is right
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Points:
 
     def add(self, told: Told) -> None:
         """Add what a line tells, to the last row where both tell of the same moment."""
-        values, step, steps, epoch, epochs = told
+        values, step, steps, epoch, epochs, bar = told
         if not (abs(step or 0) < _LARGEST and abs(epoch or 0) < _LARGEST and abs(steps or 0) < _LARGEST > abs(epochs or 0)):
             return  # no counter of anything: the line is damaged
         if epochs is not None and epochs > self.epochs:
@@ -86,7 +87,10 @@ class Points:
                     continue
                 series = self.series[name] = Series()
             if series.at and series.at[-1] == row:
-                self.again += 1
+                if bar:
+                    series.values[-1] = value
+                else:
+                    self.again += 1
             else:
                 series.at.append(row)
                 series.values.append(value)

@@ -27,6 +27,8 @@ _SETTINGS = re.compile(
     r"\w*Config)\b\s*[({:=]|\s--[a-z]\w+|\w ?\.{4,}",
     re.IGNORECASE,
 )
+_BAR = re.compile(r"%\||\d(?:it/s|s/it)\b")
+_HELD_OUT = ("val", "test")
 _MOST = 20_000  # shapes that are kept: a log of prose has as many as lines
 _OFTEN = 16  # lines of a shape before it gets a pattern
 _MOST_COMPILED = 200
@@ -43,7 +45,8 @@ _NOT_A_SERIES = {
 }
 
 
-_WHOLE_NUMBER, _FRACTION = r"[-+]?\d+", r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+# Of a line whose shape is known: what `float` refuses is taken apart the slow way after all.
+_WHOLE_NUMBER, _FRACTION = r"\d+", r"[-+.\deE]+"
 
 
 class _Plan(NamedTuple):
@@ -55,6 +58,7 @@ class _Plan(NamedTuple):
     epochs: int
     values: tuple[tuple[str, int], ...]  # name, place
     scaled: tuple[tuple[int, float, int], ...]  # of these: which, its factor, the place of its divisor
+    bar: bool = False
 
 
 @dataclass
@@ -78,7 +82,10 @@ class Shapes:
         for pattern, plan in self._recent:
             found = pattern.fullmatch(line)
             if found is not None:
-                return _apply(plan, found.groups())
+                try:
+                    return _apply(plan, found.groups())
+                except ValueError:
+                    break
         if len(line) > _LONGEST or not _WORTH.search(line):
             return None
         parts = _NUMBER.split(line)
@@ -118,17 +125,21 @@ def _pattern(parts: list[str], kinds: str, plan: _Plan) -> tuple[re.Pattern[str]
 
 
 def _apply(plan: _Plan, numbers: Sequence[str]) -> Told:
-    step, steps, epoch, epochs, values, scaled = plan
+    step, steps, epoch, epochs, values, scaled, bar = plan
     told = [(name, float(numbers[place])) for name, place in values]
     for index, factor, divisor in scaled:
         name, value = told[index]
         told[index] = name, value * factor if divisor < 0 else value / (float(numbers[divisor]) or math.nan)
+    if bar and (step < 0 or steps < 0 or numbers[step] != numbers[steps]):
+        # A bar shows the last validation all through the next epoch: it is of the moment when a bar is full.
+        told = [pair for pair in told if not pair[0].startswith(_HELD_OUT)]
     return Told(
         told,
         None if step < 0 else float(numbers[step]),
         None if steps < 0 else float(numbers[steps]),
         None if epoch < 0 else float(numbers[epoch]),
         None if epochs < 0 else float(numbers[epochs]),
+        bar,
     )
 
 
@@ -139,19 +150,24 @@ def _narrow(plan: _Plan) -> tuple[_Plan, frozenset[int]]:
     values = tuple((name, place_of[place]) for name, place in plan.values)
     scaled = tuple((index, factor, place_of[divisor]) for index, factor, divisor in plan.scaled)
     step, steps, epoch, epochs = (place_of[place] for place in plan[:4])
-    return _Plan(step, steps, epoch, epochs, values, scaled), frozenset(used)
+    return _Plan(step, steps, epoch, epochs, values, scaled, plan.bar), frozenset(used)
 
 
 def _plan(line: str) -> _Plan | None:
-    if _SETTINGS.search(line) or "kipping" in line:  # "loss is nan, skipping this batch" is no value of the curve
+    # "loss is nan, skipping this batch" is no value of the curve; within lines of boxes stand summaries of models.
+    if _SETTINGS.search(line) or "kipping" in line or "│" in line:
         return None
     told = read_line(line)
     places = {match.start(): index for index, match in enumerate(_NUMBER.finditer(told.text))}
     texts = _NUMBER.findall(told.text)
-    counted = told.epoch is not None or told.step is not None
+    # A bare number in front counts only beside a metric: a row of a table begins like that.
+    bare = told.steps is None and not _WORD.search(told.text[: max(told.step_at, 0)])
+    counted = told.epoch is not None or (told.step is not None and not bare)
     metrics = [metric for metric in told.metrics if metric.start in places and _is_series(metric, counted)]
     # The settings that a script prints first have no counter and no loss; a rate alone is one of them.
     if not counted and not any(metric.role and metric.role != "lr" for metric in metrics):
+        metrics = []
+    if bare and not any(metric.role for metric in metrics):
         metrics = []
     if told.phase:
         metrics = [PrintedMetric(f"{told.phase}/{m.name}", m.role, m.text, m.value, m.start) for m in metrics]
@@ -165,7 +181,10 @@ def _plan(line: str) -> _Plan | None:
         if metric.value is not None and metric.value != float(texts[place]):
             percent = math.isclose(metric.value * 100, float(texts[place]), rel_tol=1e-9)
             scaled.append((index, 0.01, -1) if percent else (index, 1.0, place + 1 if place + 1 < len(texts) else -1))
-    return _Plan(step, _after(step, told.steps, texts), epoch, _after(epoch, told.epochs, texts), tuple(values), tuple(scaled))
+    bar = bool(_BAR.search(line))
+    return _Plan(
+        step, _after(step, told.steps, texts), epoch, _after(epoch, told.epochs, texts), tuple(values), tuple(scaled), bar
+    )
 
 
 def _after(place: int, total: float | None, texts: list[str]) -> int:

@@ -19,7 +19,18 @@ _OVERWRITES = re.compile("[\r\b\x1b]")
 # A chunk that holds one of them may tell of more than numbers. Plain words: ten times faster to look for than a pattern.
 _ALERTS = (
     *("Traceback", "Error", "Exception", "kipping", "OVERFLOW", "overflow", "CANCELLED", "Killed", "out of memory", "oom-kill"),
-    *("Segmentation", "arly stopping", "arlyStopping", "is nan", "inished", "omplete", "nd of training", "Bus error", "done"),
+    *(
+        "Segmentation",
+        "arly stopping",
+        "arlyStopping",
+        "is nan",
+        "inished",
+        "omplete",
+        "nd of training",
+        "Bus error",
+        "done",
+        "stopped",
+    ),
 )
 
 

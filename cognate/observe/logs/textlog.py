@@ -81,7 +81,7 @@ class TextLog:
                     endings.went_on()
                     had_alert = False
                 add(told)
-            if lines.alert and (told is None or not told.values or "topping" in line):
+            if lines.alert and (told is None or not told.values or "topp" in line):
                 endings.see(line)
                 had_alert = True
             if told is None and "Namespace(" in line:
