@@ -95,7 +95,7 @@ def test_bars_with_a_postfix(read):
         for e in (1, 2)
     )
     rows, info = read(text)
-    assert len(rows) == 22 and rows[-1]["step"] == 20 and rows[-1]["val_loss"] == 2.0 and rows[10]["val_loss"] == 4.0
+    assert len(rows) == 20 and rows[-1]["step"] == 20 and rows[-1]["val_loss"] == 2.0 and rows[9]["val_loss"] == 4.0
     assert "v_num" not in info["columns"]
 
 

@@ -131,8 +131,10 @@ def _apply(plan: _Plan, numbers: Sequence[str]) -> Told:
         name, value = told[index]
         told[index] = name, value * factor if divisor < 0 else value / (float(numbers[divisor]) or math.nan)
     if bar and (step < 0 or steps < 0 or numbers[step] != numbers[steps]):
-        # A bar shows the last validation all through the next epoch: it is of the moment when a bar is full.
-        told = [pair for pair in told if not pair[0].startswith(_HELD_OUT)]
+        # A bar shows the last validation all through the next epoch: it is of the moment when a bar is full. An empty
+        # bar shows nothing but what was.
+        empty = step >= 0 and numbers[step] == "0"
+        told = [] if empty else [pair for pair in told if not pair[0].startswith(_HELD_OUT)]
     return Told(
         told,
         None if step < 0 else float(numbers[step]),

@@ -77,10 +77,11 @@ class TextLog:
                     continue
             told = parse(line)
             if told is not None:
-                if had_alert and told.values:
+                rows = len(self.points) if had_alert else 0
+                add(told)
+                if had_alert and len(self.points) > rows:
                     endings.went_on()
                     had_alert = False
-                add(told)
             if lines.alert and (told is None or not told.values or "topp" in line):
                 endings.see(line)
                 had_alert = True
