@@ -11,6 +11,7 @@ from cognate.observe.environment import nearby
 from cognate.observe.environment.distributions import Distributions, Installed, distribution_name, normal
 from cognate.observe.environment.hidden import SITE_ORIGINS, USER_ORIGINS, hidden
 from cognate.observe.environment.importers import Importers
+from cognate.observe.environment.reach import Reach
 from cognate.observe.environment.resolve import Candidate, winner
 from cognate.observe.environment.trace import Traced, Tracer
 from cognate.observe.source.guards import Guard, unguarded_use
@@ -30,7 +31,9 @@ class Rows:
         distributions: Distributions,
         project: Mapping[str, Any],
         others: list[dict[str, Any]],
+        reach: Reach,
     ) -> None:
+        self._reach = reach
         self._tracer = tracer
         self._distributions = distributions
         self._project = project
@@ -90,7 +93,7 @@ class Rows:
             "file": str(item.file),
             "line": item.line,
             "status": cast(Any, traced.status),
-            "reached": item.reached,
+            "reached": item.reached or self._reach.line(item.file, item.line),
         }
         if traced.why:
             row["why"] = traced.why

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cognate.observe.environment.reach import Reach
 from cognate.observe.source.evaluate import dotted
 from cognate.observe.source.text import parse
 
@@ -44,19 +45,19 @@ class Uses:
     strings: list[dict[str, Any]] = field(default_factory=list)  # text constants beyond ASCII
 
 
-def uses(files: Iterable[Path]) -> Uses:
-    """Read what `files` ask for."""
+def uses(files: Iterable[Path], reach: Reach) -> Uses:
+    """Read what `files` ask for where they are run; a function that nothing mentions asks for nothing."""
     found = Uses()
     for file in list(files)[:FILES]:
         tree = parse(file)
         if tree is not None:
-            _Reader(file, found, tree).walk(tree, gated=False, tried=False)
+            _Reader(file, found, tree, reach).walk(tree, gated=False, tried=False)
     return found
 
 
 class _Reader:
-    def __init__(self, file: Path, found: Uses, tree: ast.Module) -> None:
-        self._file = file
+    def __init__(self, file: Path, found: Uses, tree: ast.Module, reach: Reach) -> None:
+        self._file, self._reach = file, reach
         # Names of importlib.metadata that the file uses bare.
         self._metadata = {
             alias.asname or alias.name
@@ -72,6 +73,8 @@ class _Reader:
 
     def walk(self, node: ast.AST, gated: bool, tried: bool) -> None:
         """Visit `node` and what is below it, knowing whether it stands under a test or in a `try`."""
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not self._reach.line(self._file, node.lineno):
+            return
         if isinstance(node, ast.Call):
             self._call(node, gated, tried)
         elif isinstance(node, ast.Assert):
