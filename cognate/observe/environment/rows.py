@@ -48,6 +48,9 @@ class Rows:
         for traced in self._tracer.traced:
             top = traced.item.top if not traced.item.level else traced.module
             key = (top if traced.status == "found" else traced.module, traced.item.file)
+            # A second statement about the same module counts where it asks for what breaks.
+            if key in seen and traced.winner is not None and not self._ours(traced) and self._breaks(traced):
+                key = (traced.item.statement, traced.item.file)
             if key not in seen and self._worth_listing(traced):
                 seen.add(key)
                 rows.append(self._row(traced))
