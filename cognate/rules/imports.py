@@ -141,7 +141,8 @@ def place_of(case: Case, item: Mapping[str, Any]) -> Location | None:
 
 def off_by_edit(row: ImportTrace) -> bool:
     """Whether the missing module would be found without the edits of sys.path."""
-    return row.get("status") == "missing" and bool(row.get("counterfactual", {}).get("then"))
+    then = row.get("counterfactual", {})
+    return row.get("status") == "missing" and then.get("without") == "the edits of sys.path" and bool(then.get("then"))
 
 
 def told_elsewhere(case: Case, row: ImportTrace) -> bool:

@@ -117,6 +117,8 @@ class Rows:
         breaks = self._breaks(traced)
         if breaks:
             row["breaks_at"] = breaks
+        if row.get("losers") and row.get("wants"):
+            row["status"] = "found"  # the wrong place is: what it lacks is among the names that are asked of it
         if row["status"] != "found" and not item.level:
             self._explain_missing(row, traced.missing or item.top)
         return row
@@ -220,6 +222,8 @@ class Rows:
                 for file in self._tracer.files
                 for name, line in wanted(file, top, self._tracer.cwd).items()
             ]
+            below = [t.item for t in self._tracer.traced if t.item.module.startswith(f"{top}.") and not t.item.level]
+            self._asked[top] += [{"name": item.module.split(".")[1], "file": str(item.file), "line": item.line} for item in below]
         return self._asked[top]
 
     def _own(self, top: str, chosen: Candidate, loser: Candidate) -> bool:
@@ -269,18 +273,15 @@ class Rows:
             row["counterfactual"] = {"without": "the edits of sys.path", "then": self.place(top, first)}
         if "." not in missing and top == missing:
             self._explain_absence(row, top)
-        folder = self._script_folder()
-        root = Path(str(self._project["root"]))
-        on_path = {entry.path for entry in self._tracer.path}
+        root, on_path = Path(str(self._project["root"])), {entry.path for entry in self._tracer.path}
         elsewhere = list(nearby.in_interpreters(top, self._others))
         if "." not in missing:
-            elsewhere += nearby.in_project(top, folder, root, self._tracer.command.cwd, on_path)
+            elsewhere += nearby.in_project(top, self._script_folder(), root, self._tracer.command.cwd, on_path)
         if elsewhere:
             row["elsewhere"] = elsewhere
         elif top == missing:
-            similar = nearby.similar(
-                top, [entry.path for entry in self._tracer.path if entry.origin in USER_ORIGINS], self._distributions
-            )
+            mine = [entry.path for entry in self._tracer.path if entry.origin in USER_ORIGINS]
+            similar = nearby.similar(top, mine, self._distributions)
             row |= {"similar": similar} if similar else {}
 
     def _explain_absence(self, row: ImportTrace, top: str) -> None:

@@ -146,6 +146,8 @@ class _Reader:
             keywords.get("device"),
         ):
             asked = asked or (self._text(value) or "").startswith("cuda")
+        # Lightning and Accelerate refuse to go on without one.
+        asked = asked or self._text(keywords.get("accelerator")) in ("gpu", "cuda")
         if asked:
             self._found.cuda_tested.append(self._place(node)) if gated else self._found.cuda.append(self._place(node))
         elif last == "is_available" and "cuda" in dotted(node.func):
