@@ -14,6 +14,7 @@ from cognate.case.case import Case
 from cognate.case.curves import loss_curves
 from cognate.errors import CaseError
 from cognate.observe.logs import import_run, tensorboard, tfrecord
+from cognate.observe.logs.scalars import Points
 from cognate.observe.logs.tfrecord import masked_crc
 from cognate.observe.logs.write import rows_of
 
@@ -231,6 +232,40 @@ def test_a_giant_log_is_thinned_and_keeps_what_is_not_finite(write, monkeypatch)
 def test_a_file_without_a_scalar_is_one_sentence(write):
     with pytest.raises(CaseError, match="logs no number"):
         tensorboard.read(write())
+
+
+def shaped(tag, shape, value):
+    if shape == "plain":
+        return scalar(tag, value)
+    kind, inside = (
+        (FLOAT, field(4, struct.pack("<f", value))) if shape == "tensor" else (DOUBLE, field(6, struct.pack("<d", value)))
+    )
+    return tensor(tag, kind, inside)
+
+
+logged = st.tuples(st.sampled_from("ab"), st.sampled_from(["plain", "tensor", "double"]), st.integers(0, 300))
+
+
+@settings(max_examples=150)
+@given(st.lists(st.lists(logged, min_size=1, max_size=2), min_size=1, max_size=40))
+def test_however_numbers_are_encoded_their_order_and_segments_are_the_same(tmp_path_factory, events):
+    """One event after another, whatever its shape, against the same points added one by one."""
+    file = tmp_path_factory.mktemp("mixed") / "events.out.tfevents.1"
+    one_by_one, quick = Points(), Points()
+    records, number = [begin()], 0
+    for event_of in events:
+        step = event_of[0][2]
+        values = []
+        for tag, shape, _ in event_of:
+            number += 1
+            values.append(shaped(tag, shape, float(number)))
+            one_by_one.add(tag, step, 1_000.0, float(number))
+        records.append(record(event(step, *values)))
+    file.write_bytes(b"".join(records))
+    tfrecord.read_events(file, quick)
+    for tag, series in one_by_one.series.items():
+        other = quick.series[tag]
+        assert (other.steps, other.values, list(other.parts())) == (series.steps, series.values, list(series.parts()))
 
 
 RECORDS = [begin(), *map(record, [*curve(steps=range(40)), event(40, tensor("loss", FLOAT, field(5, bytes(4))))])]

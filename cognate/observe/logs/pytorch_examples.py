@@ -22,7 +22,9 @@ _METERS = re.compile(
     r"^(?:Epoch|Train(?:ing)?|Test|Val(?:idation)?|Eval(?:uation)?):?\s*(?:\[(\d+)\])?\s*\[\s*(\d+)/(\d+)\]\s"
     r"(?=.*\d ?\(\s{0,9}(?:\d|nan|inf))"
 )
-_METER = re.compile(rf"([A-Za-z][\w@./]{{0,40}}(?: [\w@./]{{1,20}}){{0,2}}):?\s{{1,9}}{_VALUE}(?:\s{{0,9}}\(\s{{0,9}}{_VALUE}\))?(?=\s|$)")
+_METER = re.compile(
+    rf"([A-Za-z][\w@./]{{0,40}}(?: [\w@./]{{1,20}}){{0,2}}):?\s{{1,9}}{_VALUE}(?:\s{{0,9}}\(\s{{0,9}}{_VALUE}\))?(?=\s|$)"
+)
 _MEANS = re.compile(r"^\s*\*+\s+\S*Acc@1")
 _MEAN = re.compile(rf"([A-Za-z][\w@]*):?\s+{_VALUE}")
 _MNIST = re.compile(rf"^Train Epoch: (\d+) \[\s*(\d+)/(\d+) \(\d+%\)\]\s*Loss: {_VALUE}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 from cognate.errors import CaseError
@@ -183,8 +184,8 @@ def run_of(
 
 def _times(table: Table) -> list[float | None]:
     """Seconds since the first row."""
-    first = min((time for time in table.times if time), default=0.0)
-    return [round(time - first, 3) if time else None for time in table.times]
+    first = min((time for time in table.times if time and isfinite(time)), default=0.0)
+    return [round(time - first, 3) if time and isfinite(time) else None for time in table.times]
 
 
 def _dense(table: Table, roles: dict[str, str]) -> dict[str, Sequence[float | None]]:
