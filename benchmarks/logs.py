@@ -80,9 +80,8 @@ def main() -> None:
             write(file, options.events, tensors)
             slow = cpu_seconds(theirs, file, 1)
             fast, case = (cpu_seconds(work, file, options.rounds) for work in (ours, written))
-            print(
-                f"{name:20} EventAccumulator {slow:6.2f} s   read {fast:5.2f} s ({slow / fast:4.1f}x)   with the case {case:5.2f} s"
-            )
+            ratio = f"read {fast:5.2f} s ({slow / fast:4.1f}x), with the case {case:5.2f} s"
+            print(f"{name:20} EventAccumulator {slow:6.2f} s   {ratio}")
 
 
 if __name__ == "__main__":

@@ -164,11 +164,12 @@ def run_of(
     own = {"t"} if table.columns.get(clock or "") is None else {"t", "step"}  # these the log has besides its columns
     roles = {name: f"user.{name}" if role in own else role for name, role in roles.items()}
     lost = list(errors)
+    facts = {"step_unit": table.unit, "unreadable": 0, "series": len(full), **more}
     if points.left_out:
         lost.append(f"{points.left_out} points of names beyond the first {MOST_NAMES} were left out")
     if points.thinned > 1:
+        facts["thinned"] = {"points": points.seen, "kept": points.count}
         lost.append(f"the log is giant: of older points one in up to {points.thinned} was kept, and all that are not finite")
-    facts = {"step_unit": table.unit, "unreadable": 0, "series": len(full), "thinned": points.thinned, **more}
     dense = len(table.steps) * len(table.columns) <= _MOST_CELLS
     return ForeignRun(
         origin=origin,

@@ -116,7 +116,8 @@ class _Scan:
         self.shapes: dict[Any, _Held] = {}
         # For an event that does not end with its number: where that is and how long, by the length after the step.
         self.layouts: dict[int, tuple[int, int]] = {}
-        self.by_name: dict[str, list[_Held]] = {}
+        # A name has one shape at a time, or its points would be told out of order.
+        self.by_name: dict[str, Any] = {}
 
     def chunk(self, data: bytes) -> int:
         """Read the whole records in `data`; how many bytes they are."""
@@ -201,29 +202,32 @@ class _Scan:
             return
         for one in found:
             name = self.prefix + one.tag
-            for held in self.by_name.get(name, ()):
-                self._hand_over(held)
+            shape = self.by_name.get(name)
+            if shape is not None:
+                self._hand_over(self.shapes[shape])
             series = self.points.series.get(name)
             if series is not None and step < series.last:
                 self.flush()
             self.points.add(name, step, time, one.value)
-            for held in self.by_name.get(name, ()):
-                held[1] = step
+            if shape in self.shapes:
+                self.shapes[shape][1] = step
         if len(found) == 1 and found[0].form and data[start] == 9 and data[start + 9] == 16 and after_step:
             self._remember(data, after_step, end, found[0])
 
     def _remember(self, data: bytes, start: int, end: int, one: Scalar) -> None:
-        series = self.points.series.get(self.prefix + one.tag)
+        series_name = self.prefix + one.tag
+        series = self.points.series.get(series_name)
         width = struct.calcsize("<" + one.form)
         if series is None or one.place < start:
             return
         held: _Held = [series, series.last, [], one.form]
         if one.place + width == end and one.form == "f":
-            self.shapes[data[start : one.place]] = held
+            shape: Any = data[start : one.place]
         else:
             self.layouts[end - start] = (one.place - start, width)
-            self.shapes[(data[start : one.place], data[one.place + width : end])] = held
-        self.by_name.setdefault(self.prefix + one.tag, []).append(held)
+            shape = (data[start : one.place], data[one.place + width : end])
+        self.shapes.pop(self.by_name.get(series_name), None)
+        self.shapes[shape], self.by_name[series_name] = held, shape
 
 
 def _intact(data: bytes, start: int, end: int) -> bool:
