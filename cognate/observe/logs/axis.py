@@ -94,7 +94,7 @@ def _resets(points: Points, counted: list[int]) -> bool:
 
 def _whole(value: float) -> int:
     """The whole epoch that a count stands in; -1 where none is told."""
-    return int(value) if value == value and abs(value) < 1e15 else -1
+    return int(value) if value == value else -1
 
 
 def _interleaved(running: list[float], counted: list[int]) -> bool:
