@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 from cognate.errors import CaseError
@@ -158,16 +159,17 @@ def run_of(
     clock = next((name for name, role in roles.items() if role == "step"), None)
     if clock is not None and (calls or table.unit == "row") and table.count_by(clock):
         del table.columns[clock]
-    elif calls and table.unit == "step" and table.steps == list(range(len(table.steps))):
+    elif calls and table.unit == "step" and table.steps == array("q", range(len(table.steps))):
         table.unit = "row"  # nobody gave the steps, and nothing says what the calls count
     own = {"t"} if table.columns.get(clock or "") is None else {"t", "step"}  # these the log has besides its columns
     roles = {name: f"user.{name}" if role in own else role for name, role in roles.items()}
     lost = list(errors)
+    facts = {"step_unit": table.unit, "unreadable": 0, "series": len(full), **more}
     if points.left_out:
         lost.append(f"{points.left_out} points of names beyond the first {MOST_NAMES} were left out")
     if points.thinned > 1:
+        facts["thinned"] = {"points": points.seen, "kept": points.count}
         lost.append(f"the log is giant: of older points one in up to {points.thinned} was kept, and all that are not finite")
-    facts = {"step_unit": table.unit, "unreadable": 0, "series": len(full), "thinned": points.thinned, **more}
     dense = len(table.steps) * len(table.columns) <= _MOST_CELLS
     return ForeignRun(
         origin=origin,
@@ -183,8 +185,8 @@ def run_of(
 
 def _times(table: Table) -> list[float | None]:
     """Seconds since the first row."""
-    first = min((time for time in table.times if time), default=0.0)
-    return [round(time - first, 3) if time else None for time in table.times]
+    first = min((time for time in table.times if time and isfinite(time)), default=0.0)
+    return [round(time - first, 3) if time and isfinite(time) else None for time in table.times]
 
 
 def _dense(table: Table, roles: dict[str, str]) -> dict[str, Sequence[float | None]]:
