@@ -274,3 +274,12 @@ def test_a_folder_is_read_by_its_largest_log(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing to be read here\n" * 999)
     found = recognise(tmp_path)
     assert found is not None and found[1].name == "large.out"
+
+
+def test_only_text_in_a_folder_is_taken_for_printed_output(tmp_path):
+    lines = "".join(f"epoch {n} loss {1 / n}\n" for n in range(1, 50))
+    (tmp_path / "log.md").write_text(lines)
+    assert recognise(tmp_path) is None
+    (tmp_path / "train.o12345").write_text(lines)
+    found = recognise(tmp_path)
+    assert found is not None and found[1].name == "train.o12345"

@@ -21,7 +21,20 @@ from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.stream import Lines, head
 
 Parse = Callable[[str], Told | None]
-_SUFFIXES = ("*.log", "*.txt", "*.out", "*.err", "*.stdout", "*.stderr", "*.output", "nohup*", "stdout*", "log*")
+_PATTERNS = (
+    "*.log",
+    "*.txt",
+    "*.out",
+    "*.err",
+    "*.stdout",
+    "*.stderr",
+    "*.output",
+    "nohup*",
+    "stdout*",
+    "log*",
+    "*.o[0-9]*",
+    "*.e[0-9]*",
+)
 _MOST_FILES = 64  # of a folder that are looked into
 
 
@@ -31,9 +44,14 @@ def find_text(path: Path, fits: Callable[[Sequence[str]], bool]) -> Path | None:
         return path if fits(head(path)) else None
     if not path.is_dir():
         return None
-    files = {file for pattern in _SUFFIXES for file in path.glob(pattern) if file.is_file()}
+    files = {file for pattern in _PATTERNS for file in path.glob(pattern) if file.is_file() and _is_text(file)}
     ordered = sorted(files, key=lambda file: (-file.stat().st_size, file.name))[:_MOST_FILES]
     return next((file for file in ordered if fits(head(file))), None)
+
+
+def _is_text(file: Path) -> bool:
+    """Whether the ending of the name is one of text, or of a job's number ("train.o12345"), or there is none."""
+    return file.suffix == "" or f"*{file.suffix}" in _PATTERNS or file.suffix[2:].isdigit()
 
 
 def signature(pattern: re.Pattern[str], least: int = 2) -> Callable[[Sequence[str]], bool]:
