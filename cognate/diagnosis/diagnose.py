@@ -19,8 +19,9 @@ from cognate.diagnosis.model import (
     Remedy,
     Status,
     Subject,
+    Training,
+    View,
 )
-from cognate.diagnosis.training import training
 from cognate.discovery import Skill, all_rules
 from cognate.rules.model import Finding, Fix, Kind, Outcome, Proof, Rule, Severity
 from cognate.rules.runner import Selection, run_rules
@@ -67,8 +68,35 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
             if o.status in ("skipped", "ignored")
         ),
         crashed=crashed,
-        training=training(case, outcomes),
+        training=_training(case, outcomes),
+        views=_views(case) if any(item.rule.startswith("ENV") for item in roots) else (),
     )
+
+
+def _views(case: Case) -> tuple[View, ...]:
+    """The contradiction table of an examined environment."""
+    return tuple(
+        View(
+            module=str(view.get("module")),
+            who=str(view.get("who")),
+            python=str(view.get("python")),
+            first=view.get("first"),
+            sees=view.get("file"),
+            version=" ".join(filter(None, (view.get("distribution"), view.get("version")))) or None,
+            fails=view.get("fails"),
+            says=view.get("says"),
+        )
+        for view in case.environment.get("views", [])
+        if isinstance(view, dict)
+    )
+
+
+def _training(case: Case, outcomes: list[Outcome]) -> Training | None:
+    if case.training is None:
+        return None
+    from cognate.diagnosis.training import training
+
+    return training(case, outcomes)
 
 
 def _subject(case: Case) -> Subject:
@@ -76,7 +104,19 @@ def _subject(case: Case) -> Subject:
     title = info.get("title") or info.get("script") or (case.folder.name if case.folder else "case")
     facts: dict[str, Any] = {
         key: cast("dict[str, Any]", info)[key]
-        for key in ("origin", "command", "started", "seconds", "exit", "exception", "integrity", "versions", "python")
+        for key in (
+            "origin",
+            "command",
+            "started",
+            "seconds",
+            "exit",
+            "exception",
+            "integrity",
+            "versions",
+            "python",
+            "columns",
+            "log",
+        )
         if key in info
     }
     return Subject(info.get("kind", "run"), str(case.folder or ""), str(title), case.steps, facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cognate.diagnosis.model import Diagnosed, Diagnosis, EvidenceLine, NotChecked, Place
+from cognate.diagnosis.model import Diagnosed, Diagnosis, EvidenceLine, NotChecked, Place, View
 
 PASSED, FAILED, WARNED, NOT_CHECKED = "✓", "✗", "!", "–"
 
@@ -34,6 +34,36 @@ def evidence(line: EvidenceLine) -> str:
     beside = [f"expected {line.expected}" if line.expected else "", line.from_]
     text = "; ".join(part for part in beside if part)
     return f"{line.what}: {value(line.value)}" + (f" ({text})" if text else "")
+
+
+WHO = {"command": "the command", "python -c": "`python -c`", "pip list": "`pip list`"}
+
+
+def view(item: View) -> str:
+    """What one way of asking says about a module."""
+    if item.who == "pip list":
+        told = f"lists {item.version}" if item.version else "lists no distribution that brings it"
+    elif item.fails and not item.sees:
+        told = f"finds nothing ({item.fails})"
+    elif not item.sees:
+        told = "finds nothing"
+    else:
+        told = f"loads {item.sees}" + (f" ({item.version})" if item.version else "")
+        told += f", and {item.fails}" if item.fails else ""
+    return told + (f"; its handler says: {item.says}" if item.says else "")
+
+
+def viewpoint(item: View) -> str:
+    """From where it asks: the interpreter and, where the path matters, its first entry."""
+    return item.python + (f", path[0] {item.first}" if item.first else "")
+
+
+def contested(diagnosis: Diagnosis) -> dict[str, list[View]]:
+    """The views by module."""
+    modules: dict[str, list[View]] = {}
+    for item in diagnosis.views:
+        modules.setdefault(item.module, []).append(item)
+    return modules
 
 
 def place(where: Place | None) -> str:
@@ -83,7 +113,9 @@ def reasons(diagnosis: Diagnosis) -> list[tuple[str, str, list[NotChecked]]]:
 def ran(diagnosis: Diagnosis) -> str:
     """One clause that says what was looked at: steps, seconds, how it ended."""
     facts = diagnosis.subject.facts
-    parts = [plural(diagnosis.subject.steps, "optimizer step")] if diagnosis.subject.steps else []
+    steps, unit = diagnosis.subject.steps, (facts.get("log") or {}).get("step_unit", "step")
+    counted = plural(steps, "optimizer step") if unit == "step" else f"logged up to {unit} {steps:,}"
+    parts = [counted] if steps else []
     if facts.get("seconds") is not None:
         parts.append(f"{float(facts['seconds']):.1f} s")
     end = facts.get("exit") or {}
@@ -95,6 +127,20 @@ def ran(diagnosis: Diagnosis) -> str:
     if crash.get("type"):
         parts.append(f"ended by {crash['type']}")
     return ", ".join(parts)
+
+
+def logged(diagnosis: Diagnosis) -> list[str]:
+    """Of a foreign log: what its columns were taken for, then what of it could not be used; nothing of any other subject."""
+    facts = diagnosis.subject.facts
+    columns: dict[str, str] = facts.get("columns") or {}
+    if not columns:
+        return []
+    roles = [f"{role} = {name}" for name, role in columns.items() if not role.startswith("user.")]
+    others = len(columns) - len(roles)
+    parts = [*roles, *([plural(others, "column") + " under their own names"] if others else [])]
+    hint = "" if {"loss", "val_loss"} & set(columns.values()) else "; none is the loss: if one is, say --columns loss=NAME"
+    lines = [f"read as {facts.get('origin')}: {', '.join(parts)}{hint}"]
+    return lines + [f"not whole: {error}" for error in (facts.get("integrity") or {}).get("errors", ())]
 
 
 def plural(count: int, noun: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cognate.case.case import Case
-from cognate.case.schema import DistributionTrouble, ImportTrace, ModulePlace
 from cognate.rules.model import Evidence, Location, Severity
+
+if TYPE_CHECKING:
+    from cognate.case.schema import DistributionTrouble, ImportTrace, ModulePlace
 
 
 def judged(case: Case) -> list[ImportTrace]:
@@ -117,9 +119,9 @@ def handler_says(row: ImportTrace) -> tuple[Evidence, ...]:
 
 
 def weight(row: ImportTrace) -> Severity:
-    """How bad the failure of this import is: it stops the script, its silence misleads, or a fallback may be meant."""
+    """How bad the failure of this import is: it stops the script, its silence misleads, or it may never be run or be meant."""
     if fails_aloud(row):
-        return Severity.ERROR if certain(row) else Severity.WARNING
+        return Severity.ERROR if certain(row) else Severity.INFO
     guard = row.get("guard", {})
     return Severity.ERROR if guard.get("use") else Severity.WARNING if guard.get("message") else Severity.INFO
 
@@ -139,7 +141,8 @@ def place_of(case: Case, item: Mapping[str, Any]) -> Location | None:
 
 def off_by_edit(row: ImportTrace) -> bool:
     """Whether the missing module would be found without the edits of sys.path."""
-    return row.get("status") == "missing" and bool(row.get("counterfactual", {}).get("then"))
+    then = row.get("counterfactual", {})
+    return row.get("status") == "missing" and then.get("without") == "the edits of sys.path" and bool(then.get("then"))
 
 
 def told_elsewhere(case: Case, row: ImportTrace) -> bool:

@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import cognate
-from cognate.case.schema import SCHEMA, CaseInfo, EnvironmentInfo
+from cognate.case.formats import SCHEMA
 from cognate.case.store import write_json
 from cognate.errors import UsageError
 from cognate.observe.environment import nearby, syspath
@@ -24,6 +24,7 @@ from cognate.observe.environment.encodings import Encodings
 from cognate.observe.environment.integrity import Integrity
 from cognate.observe.environment.interpreter import Interpreter, InterpreterFault, ask
 from cognate.observe.environment.machine import Machine
+from cognate.observe.environment.reach import Reach
 from cognate.observe.environment.redact import redact, variables
 from cognate.observe.environment.rows import Rows
 from cognate.observe.environment.surroundings import Surroundings
@@ -31,8 +32,12 @@ from cognate.observe.environment.syspath import Command, Entry
 from cognate.observe.environment.trace import Tracer
 from cognate.observe.environment.troubles import Troubles
 from cognate.observe.environment.uses import uses
+from cognate.observe.environment.views import views
 from cognate.observe.environment.words import Request
 from cognate.observe.source import PathEdit, snapshot
+
+if TYPE_CHECKING:
+    from cognate.case.schema import CaseInfo, EnvironmentInfo
 
 __all__ = ["describe", "examine"]
 
@@ -108,13 +113,14 @@ def _information(
     project = nearby.project(folder, command.cwd)
     root = Path(project["root"])
     others = nearby.interpreters(folder, root, command.cwd, interpreter.prefix, environ)
-    rows = Rows(tracer, distributions, project, others)
+    reach = Reach(tracer.files, tests=command.tests is not None)
+    rows = Rows(tracer, distributions, project, others, reach)
     imports = rows.all()
     used = {name: item for name in rows.external() if (item := rows.provider(name)) is not None}
     tops = frozenset(traced.item.top for traced in tracer.traced if not traced.item.level)
     missing = frozenset(traced.item.top for traced in tracer.traced if traced.status == "missing" and not traced.item.level)
     conflicts = Conflicts(distributions, used, interpreter, root, folder)
-    asked = uses(tracer.files)
+    asked = uses(tracer.files, reach)
     return {
         "python": _python(interpreter),
         "command": _words(command, interpreter),
@@ -126,6 +132,7 @@ def _information(
         ],
         "distributions": [_distribution(item) for item in distributions.all],
         "imports": imports,
+        "views": views(imports, rows, tracer, others),
         "dead_paths": [{"path": folder, "by": place} for folder, place in dead],
         "path_edits": [_edit(edit) for edit in tracer.edits],
         "troubles": [

@@ -200,6 +200,8 @@ class Below:
             if found is None:
                 lacking = part
                 break
+            if found.kind not in ("package", "namespace", "module"):
+                return []  # a compiled module may bring modules of its own
             place = found.file
         if lacking is not None:
             listing = self._finder.listing(place)

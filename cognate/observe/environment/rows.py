@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from cognate.case.schema import GuardInfo, ImportTrace, ModulePlace
 from cognate.observe.environment import nearby
 from cognate.observe.environment.distributions import Distributions, Installed, distribution_name, normal
 from cognate.observe.environment.hidden import SITE_ORIGINS, USER_ORIGINS, hidden
 from cognate.observe.environment.importers import Importers
+from cognate.observe.environment.reach import Reach
 from cognate.observe.environment.resolve import Candidate, winner
 from cognate.observe.environment.trace import Traced, Tracer
 from cognate.observe.source.guards import Guard, unguarded_use
 from cognate.observe.source.names import Defined, defined, wanted
 from cognate.observe.source.text import parse
+
+if TYPE_CHECKING:
+    from cognate.case.schema import GuardInfo, ImportTrace, ModulePlace
 
 
 class Rows:
@@ -28,7 +31,9 @@ class Rows:
         distributions: Distributions,
         project: Mapping[str, Any],
         others: list[dict[str, Any]],
+        reach: Reach,
     ) -> None:
+        self._reach = reach
         self._tracer = tracer
         self._distributions = distributions
         self._project = project
@@ -43,6 +48,9 @@ class Rows:
         for traced in self._tracer.traced:
             top = traced.item.top if not traced.item.level else traced.module
             key = (top if traced.status == "found" else traced.module, traced.item.file)
+            # A second statement about the same module counts where it asks for what breaks.
+            if key in seen and traced.winner is not None and not self._ours(traced) and self._breaks(traced):
+                key = (traced.item.statement, traced.item.file)
             if key not in seen and self._worth_listing(traced):
                 seen.add(key)
                 rows.append(self._row(traced))
@@ -57,7 +65,17 @@ class Rows:
 
     def external(self) -> list[str]:
         """Top-level modules that the first-party code imports and that are not its own."""
-        return list(dict.fromkeys(t.item.top for t in self._tracer.traced if not t.item.level and not self._ours(t)))
+        standard = self._standard()
+        found = dict.fromkeys(t.item.top for t in self._tracer.traced if not t.item.level and not self._ours(t))
+        # What the standard library serves has no distribution: asking all of them for it reads every RECORD file.
+        return [name for name in found if name not in standard]
+
+    def _standard(self) -> set[str]:
+        return {
+            t.item.top
+            for t in self._tracer.traced
+            if t.status == "found" and t.winner is not None and self._tracer.owner(t.winner) == "stdlib"
+        }
 
     def _ours(self, traced: Traced) -> bool:
         return traced.winner is not None and self._tracer.owner(traced.winner) == "first-party"
@@ -78,7 +96,7 @@ class Rows:
             "file": str(item.file),
             "line": item.line,
             "status": cast(Any, traced.status),
-            "reached": item.reached,
+            "reached": item.reached or self._reach.line(item.file, item.line),
         }
         if traced.why:
             row["why"] = traced.why
@@ -99,6 +117,8 @@ class Rows:
         breaks = self._breaks(traced)
         if breaks:
             row["breaks_at"] = breaks
+        if row.get("losers") and row.get("wants"):
+            row["status"] = "found"  # the wrong place is: what it lacks is among the names that are asked of it
         if row["status"] != "found" and not item.level:
             self._explain_missing(row, traced.missing or item.top)
         return row
@@ -149,7 +169,8 @@ class Rows:
     def _other_checkout(self, row: ImportTrace, top: str, chosen: Candidate) -> None:
         """An editable install that takes the project's own package from another folder than this project's."""
         root = Path(str(self._project["root"]))
-        if Path(chosen.file).is_relative_to(root):
+        # A .pth line that adds another environment's site-packages makes nothing editable.
+        if Path(chosen.file).is_relative_to(root) or self._tracer.owner(chosen) == "installed":
             return
         on_path = {entry.path for entry in self._tracer.path}
         mine = next(nearby.in_project(top, self._script_folder(), root, self._tracer.command.cwd, on_path), None)
@@ -201,6 +222,8 @@ class Rows:
                 for file in self._tracer.files
                 for name, line in wanted(file, top, self._tracer.cwd).items()
             ]
+            below = [t.item for t in self._tracer.traced if t.item.module.startswith(f"{top}.") and not t.item.level]
+            self._asked[top] += [{"name": item.module.split(".")[1], "file": str(item.file), "line": item.line} for item in below]
         return self._asked[top]
 
     def _own(self, top: str, chosen: Candidate, loser: Candidate) -> bool:
@@ -250,18 +273,15 @@ class Rows:
             row["counterfactual"] = {"without": "the edits of sys.path", "then": self.place(top, first)}
         if "." not in missing and top == missing:
             self._explain_absence(row, top)
-        folder = self._script_folder()
-        root = Path(str(self._project["root"]))
-        on_path = {entry.path for entry in self._tracer.path}
+        root, on_path = Path(str(self._project["root"])), {entry.path for entry in self._tracer.path}
         elsewhere = list(nearby.in_interpreters(top, self._others))
         if "." not in missing:
-            elsewhere += nearby.in_project(top, folder, root, self._tracer.command.cwd, on_path)
+            elsewhere += nearby.in_project(top, self._script_folder(), root, self._tracer.command.cwd, on_path)
         if elsewhere:
             row["elsewhere"] = elsewhere
         elif top == missing:
-            similar = nearby.similar(
-                top, [entry.path for entry in self._tracer.path if entry.origin in USER_ORIGINS], self._distributions
-            )
+            mine = [entry.path for entry in self._tracer.path if entry.origin in USER_ORIGINS]
+            similar = nearby.similar(top, mine, self._distributions)
             row |= {"similar": similar} if similar else {}
 
     def _explain_absence(self, row: ImportTrace, top: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cognate.case.schema import ImportTrace
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, Skip, rule
-from cognate.rules.imports import certain, fails_aloud, judged, located, pip_install, python, shown, told_elsewhere
+from cognate.rules.imports import fails_aloud, judged, located, pip_install, python, shown, told_elsewhere, weight
+
+if TYPE_CHECKING:
+    from cognate.case.schema import ImportTrace
 
 _ROW = {
     "module": "yaml",
@@ -62,7 +64,7 @@ def env_import_missing(case: Case) -> Iterator[Said]:
             ),
             fix=fix,
             location=located(case, row["file"], row["line"]),
-            severity=Severity.ERROR if certain(row) else Severity.WARNING,
+            severity=weight(row),
         )
     unknown = [row for row in rows if row.get("status") == "unknown" and fails_aloud(row)]
     if unknown:
