@@ -199,7 +199,7 @@ class CellParser:
     def close(self) -> None:
         """Count what only the whole log can tell."""
         cells = sum(count for name, count in self._texts.items() if name in self._numeric)
-        silent = [name for name in self._texts if name not in self._numeric and about_training(name)]
+        silent = [name for name, count in self._texts.items() if count and name not in self._numeric and about_training(name)]
         if silent:
             self._losses.note(f"columns left out that have no number ({', '.join(silent[:5])})", count=len(silent))
         self._losses.note("cells left out that are no numbers, in columns of numbers", count=cells)
