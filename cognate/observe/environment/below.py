@@ -49,7 +49,10 @@ class Below:
         if candidate.kind != "package":
             chain = self._file(candidate.file, "")
             return chain or self._names(candidate.file, names, module, strict=True)
-        return self._package(candidate.file, module.split("."), names, strict=True)
+        chain = self._package(candidate.file, module.split("."), names, strict=True)
+        if chain and chain[-1].get("reason") == "missing" and b"sys.path" in _read(os.path.join(candidate.file, "__init__.py")):
+            return []  # it puts packages of its own on the path, as setuptools does
+        return chain
 
     def _loadable(self, candidate: Candidate) -> dict[str, Any] | None:
         name = Path(candidate.file).name.partition(".")[0]
@@ -114,8 +117,8 @@ class Below:
         if not file.endswith(".py") or name.startswith("__"):
             return True
         data = _read(file)
-        if (len(data) > SMALL or not strict) and name.encode() in data:
-            return True
+        if ((len(data) > SMALL or not strict) and name.encode() in data) or b"__getattr__" in data:
+            return True  # lazily loaded, it may be
         return defined(Path(file)).has(name, "")
 
     def _file(self, file: str, package: str) -> list[dict[str, Any]]:
