@@ -17,6 +17,7 @@ from cognate.observe.environment import binary
 from cognate.observe.environment.importers import statements
 from cognate.observe.environment.interpreter import Interpreter
 from cognate.observe.environment.resolve import Candidate, Finder, winner
+from cognate.observe.environment.standard import newer
 from cognate.observe.environment.syspath import Entry
 from cognate.observe.source.names import defined
 from cognate.observe.source.text import parse
@@ -150,7 +151,8 @@ class Below:
     def _absolute(self, module: str, names: list[str], shallow: bool) -> list[dict[str, Any]]:
         top, *rest = module.split(".")
         if top in self._interpreter.unshadowable or top in self._interpreter.stdlib_names or top == "__future__":
-            return []
+            late = newer(module, names, self._interpreter.version_info)
+            return [_link("", 0, f"{module}.{late[0]}", "stdlib-name", f"it came with Python {late[1]}")] if late else []
         candidates = self._finder.candidates(top, self._path)
         chosen = winner(candidates)
         if chosen is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
-from cognate.rules.imports import around, broken, judged, located, place_of, shown, top, troubles, weight
+from cognate.rules.imports import around, broken, chain_evidence, judged, located, place_of, shown, top, troubles, weight
 
 _PYTHON = {"executable": "/py/bin/python", "version": "3.8.18"}
 _SYNTAX = {
@@ -67,8 +67,7 @@ def env_python_version(case: Case) -> Iterator[Said]:
             title=f"cannot import name {name} from {module}: the standard library of Python {version} does not have it",
             proof=Proof.MEASUREMENT,
             evidence=(
-                Evidence("import", row["statement"], source=f"{shown(case, row['file'])}:{row['line']}"),
-                Evidence("looked in", link["detail"]),
+                *chain_evidence(case, row),
                 here,
             ),
             fix=fix,
