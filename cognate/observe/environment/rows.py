@@ -12,10 +12,10 @@ from cognate.observe.environment.distributions import Distributions, Installed, 
 from cognate.observe.environment.hidden import SITE_ORIGINS, USER_ORIGINS, hidden
 from cognate.observe.environment.importers import Importers
 from cognate.observe.environment.reach import Reach
-from cognate.observe.environment.resolve import Candidate, winner
+from cognate.observe.environment.resolve import Candidate, offers, winner
 from cognate.observe.environment.trace import Traced, Tracer
 from cognate.observe.source.guards import Guard, unguarded_use
-from cognate.observe.source.names import Defined, defined, wanted
+from cognate.observe.source.names import Defined, wanted
 from cognate.observe.source.text import parse
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Rows:
             return True
         if chosen is None:  # a relative import
             return self._breaks(traced) != [] or bool(traced.cycle)
-        return self._tracer.owner(chosen) != "stdlib" or traced.item.guard is not None
+        return self._tracer.owner(chosen) != "stdlib" or traced.item.guard is not None or bool(traced.breaks)
 
     def _row(self, traced: Traced) -> ImportTrace:
         item = traced.item
@@ -207,12 +207,12 @@ class Rows:
 
     def _wants(self, top: str, chosen: list[Candidate], loser: Candidate | None) -> list[dict[str, Any]]:
         """Names that the first-party code asks of `top`, that no chosen place defines and that the loser may."""
-        offers = [_defined(item) for item in chosen]
-        other = _defined(loser) if loser is not None else Defined(open=True)
+        offered = [offers(item) for item in chosen]
+        other = Defined(open=True) if loser is None else offers(loser)
         return [
             asked
             for asked in self._asked_of(top)
-            if not any(offer.has(asked["name"], top) for offer in offers) and other.has(asked["name"], "")
+            if not any(offer.has(asked["name"], top) for offer in offered) and other.has(asked["name"], "")
         ][:8]
 
     def _asked_of(self, top: str) -> list[dict[str, Any]]:
@@ -332,10 +332,6 @@ class Rows:
 def _hides(row: ImportTrace) -> bool:
     losers = row.get("losers", [])
     return row["winner"].get("owner") == "first-party" and any(item.get("owner") != "first-party" for item in losers)
-
-
-def _defined(candidate: Candidate) -> Defined:
-    return Defined(open=True) if candidate.kind in ("zip", "extension", "bytecode") else defined(Path(candidate.file))
 
 
 def _is_listed(provider: Installed, module: str) -> bool:

@@ -168,7 +168,10 @@ class _Reader:
     def _open(self, node: ast.Call, name: str, last: str, keywords: dict[str, ast.expr]) -> None:
         path = node.args[0] if node.args else keywords.get("file")
         mode = node.args[1] if name in ("open", "io.open") and len(node.args) > 1 else keywords.get("mode")
-        if "encoding" in keywords or (mode is not None and (not isinstance(mode, ast.Constant) or "b" in str(mode.value))):
+        encoding = self._text(keywords.get("encoding"))
+        if ("encoding" in keywords and encoding is None) or "errors" in keywords:
+            return
+        if mode is not None and (not isinstance(mode, ast.Constant) or "b" in str(mode.value)):
             return
         if last == "read_text" and isinstance(node.func, ast.Attribute):
             holder = node.func.value
@@ -177,7 +180,7 @@ class _Reader:
                 return
         writes = last == "write_text" or (isinstance(mode, ast.Constant) and any(c in str(mode.value) for c in "wax"))
         known = path.value if isinstance(path, ast.Constant) and isinstance(path.value, str) else None
-        self._found.opens.append(self._place(node, path=known, writes=writes))
+        self._found.opens.append(self._place(node, path=known, writes=writes, encoding=encoding))
 
     def _subscript(self, node: ast.Subscript, gated: bool, tried: bool) -> None:
         name = node.slice.value if isinstance(node.slice, ast.Constant) else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import isfinite
 from typing import Any
+from zlib import crc32
 
 from cognate.errors import CaseError
 from cognate.observe.logs.roles import assign, words
@@ -27,7 +29,7 @@ class Table:
         self.segments = array("q")
         self.times = array("d")  # 0 where it is not known
         # Rows that have a value, in order, and the values: names that are logged rarely cost little.
-        self.columns = {name: (array("q"), array("d")) for name in points.series}
+        self.columns: dict[str, tuple[Any, Any]] = {}
         if self.unit == "row":
             self._number(points)
             return
@@ -61,11 +63,15 @@ class Table:
         self.segments.extend([segment] * len(axis))
         for name, own in axes.items():
             series, part = points.series[name], parts[name]
-            at, values = self.columns[name]
+            if own is axis:
+                times = series.times[part]
+            if own is axis and not points.segment:
+                self.columns[name] = range(len(axis)), series.values  # the usual case needs no copy
+                continue
+            at, values = self.columns.setdefault(name, (array("q"), array("d")))
             values.extend(series.values[part])
             if own is axis:
                 at.extend(range(start, start + len(axis)))
-                times = series.times[part]
                 continue
             for key, time in zip(own, series.times[part], strict=True):
                 index = place[key]
@@ -95,12 +101,15 @@ def _axes(steps: dict[str, array[int]]) -> dict[str, list[Any]]:
 
     Names that are logged at the same steps share one list.
     """
-    shared: dict[bytes, list[Any]] = {}
-    keys = {name: own.tobytes() for name, own in steps.items()}
+    shared: dict[tuple[int, int], list[Any]] = {}
+    keys = {name: (len(own), crc32(memoryview(own))) for name, own in steps.items()}
     for name, key in keys.items():
+        while key in shared and steps[name] != array("q", shared[key]):  # another list of the same checksum
+            key = keys[name] = (key[0], key[1] + 1)
         if key not in shared:
             shared[key] = steps[name].tolist()
-    if any(len(set(own)) < len(own) for own in shared.values()):
+    # Within a segment no step goes back.
+    if any(before == after for own in shared.values() for before, after in pairwise(own)):
         shared = {key: _repeated(own) for key, own in shared.items()}
     return {name: shared[key] for name, key in keys.items()}
 
@@ -183,9 +192,11 @@ def run_of(
     )
 
 
-def _times(table: Table) -> list[float | None]:
-    """Seconds since the first row."""
+def _times(table: Table) -> Sequence[float | None]:
+    """Seconds since the first row; an array where all are known, a quarter of the size of a list."""
     first = min((time for time in table.times if time and isfinite(time)), default=0.0)
+    if all(time and isfinite(time) for time in table.times):
+        return array("d", (round(time - first, 3) for time in table.times))
     return [round(time - first, 3) if time and isfinite(time) else None for time in table.times]
 
 
