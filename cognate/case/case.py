@@ -14,12 +14,12 @@ from cognate.case.schema import (
     EnvironmentInfo,
     Event,
     LayersRow,
-    MetricsRow,
     ModelInfo,
     ProbeResult,
     TrainingInfo,
 )
 from cognate.case.store import read_json, read_rows
+from cognate.case.table import Rows, Table, read_table
 from cognate.errors import CaseError
 
 
@@ -77,9 +77,9 @@ class Case:
         return cast(EnvironmentInfo, self._mapping("environment", "environment.json"))
 
     @cached_property
-    def metrics(self) -> list[MetricsRow]:
-        """One row a step (`metrics.jsonl`)."""
-        return cast("list[MetricsRow]", self._rows("metrics"))
+    def metrics(self) -> Table:
+        """One row a step (`metrics.jsonl`): rows to walk over, or columns to ask for."""
+        return Rows(self._parts.get("metrics", ())) if self.folder is None else read_table(self.folder / "metrics.jsonl")
 
     @cached_property
     def layers(self) -> list[LayersRow]:
@@ -189,7 +189,7 @@ class Case:
     def steps(self) -> int:
         """Optimizer steps that the run made."""
         seen = self.info.get("integrity", {}).get("steps_seen")
-        return int(seen) if seen else max((int(row.get("step", 0)) for row in self.metrics), default=0)
+        return int(seen) if seen else int(max((step for step in self.metrics.take("step")[1] if step is not None), default=0))
 
 
 def _shallow(value: Any, levels: int = 20) -> bool:

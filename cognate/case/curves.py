@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, cast
 
@@ -11,6 +12,8 @@ from cognate.case.case import Case
 from cognate.case.printed import PrintedSeries, printed_metrics
 from cognate.case.series import finite
 
+# A judgement looks at medians of stretches anyway; a million values more would only make it slow.
+LONGEST = 20_000
 _VALIDATION = ("val", "valid", "validation", "eval", "test", "dev")
 
 
@@ -42,9 +45,9 @@ class Curve:
         return f"{self.name} ({self.part})" if self.part else self.name
 
 
-def loss_curves(case: Case) -> list[Curve]:
-    """The training loss, one curve for each segment, phase or optimizer of the run."""
-    return metric_curves(case, "loss", "train loss") or _printed(case, ("train_loss",))
+def loss_curves(case: Case, *, whole: bool = False) -> list[Curve]:
+    """The training loss, one curve for each segment, phase or optimizer of the run; shortened as `metric_curves` says."""
+    return metric_curves(case, "loss", "train loss", whole=whole) or _printed(case, ("train_loss",))
 
 
 def loss_series(case: Case) -> Curve | None:
@@ -73,66 +76,111 @@ def lr_curves(case: Case) -> list[Curve]:
     return metric_curves(case, "lr", "learning rate") or _printed(case, ("lr",))
 
 
-def metric_curves(case: Case, column: str, name: str) -> list[Curve]:
-    """A column of `metrics.jsonl`, one curve a segment; optimizers that alternate get one each."""
-    rows = [row for row in _rows(case) if column in row and (row[column] is not None or column in _flags(row))]
-    parts = _parts(rows)
-    names = {str(row.get("optimizer")) for row in rows}
+def metric_curves(case: Case, column: str, name: str, *, whole: bool = False) -> list[Curve]:
+    """A column of `metrics.jsonl`, one curve a segment; optimizers that alternate get one each.
+
+    A curve longer than LONGEST is shortened to the medians of its stretches, unless `whole` asks for every value.
+    """
+    return list(_recorded(case, column, name, whole))
+
+
+@lru_cache(maxsize=16)
+def _recorded(case: Case, column: str, name: str, whole: bool) -> tuple[Curve, ...]:
+    table = case.metrics
+    where, values = table.take(column)
+    steps = _steps(case, where)
+    segments, optimizers = table.texts("segment"), table.texts("optimizer")
+    names = {str(optimizers[row]) for row in where} if optimizers else {"None"}
+    parts = _parts(where, steps, segments, optimizers)
     alternating = len(names) > 1 and len(parts) > 2 * len(names)
-    if alternating:
-        parts = [[row for row in rows if str(row.get("optimizer")) == one] for one in sorted(names)]
+    if alternating and optimizers:
+        parts = [[at for at, row in enumerate(where) if str(optimizers[row]) == one] for one in sorted(names)]
     live = case.info.get("origin", "live") == "live"
     source = f"metrics.jsonl: {column}" + ("" if live else f", from {case.info.get('origin')}")
     curves = []
     for index, part in enumerate(parts):
-        label = str(part[0].get("optimizer") or "") if len(names) > 1 else ""
+        label = str(optimizers[where[part[0]]] or "") if optimizers and len(names) > 1 else ""
         if len(parts) > 1 and not label:
             label = f"segment {index + 1}"
-        values = tuple(_value(row, column) for row in part)
-        steps = tuple(int(row.get("step") or 0) for row in part)
-        curves.append(Curve(name, source, values, steps, part=label, concurrent=alternating))
-    return curves
+        own = _stretches([values[at] for at in part], [steps[at] for at in part], len(part) if whole else LONGEST)
+        curves.append(Curve(name, source, *own, part=label, concurrent=alternating, unit=_unit(case)))
+    return tuple(curves)
 
 
-def _rows(case: Case) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", case.metrics)
+def points(case: Case, column: str) -> list[tuple[int, float | None]]:
+    """Step and value of every row that has one in `column`; None is a value that was not finite."""
+    where, values = case.metrics.take(column)
+    return list(zip(_steps(case, where), values, strict=True))
 
 
-def _flags(row: dict[str, Any]) -> dict[str, Any]:
-    return cast("dict[str, Any]", row.get("nonfinite") or {})
+def _unit(case: Case) -> str:
+    """What `step` counts in the rows of the case: a foreign log may count epochs or only its rows."""
+    facts = cast("dict[str, Any]", case.info).get("log")
+    unit = facts.get("step_unit") if isinstance(facts, dict) else None
+    return {"epoch": "epoch", "row": "line"}.get(str(unit), "step")
 
 
-def _value(row: dict[str, Any], column: str) -> float | None:
-    value = row.get(column)
-    return float(value) if isinstance(value, (int, float)) else None
+def _steps(case: Case, where: Sequence[int]) -> list[int]:
+    rows, steps = case.metrics.take("step")
+    if rows == where:
+        return [int(step or 0) for step in steps]
+    known = dict(zip(rows, steps, strict=True))
+    return [int(known.get(row) or 0) for row in where]
 
 
-def _parts(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Cut where a segment or an optimizer changes, or where the step goes back (a restart)."""
-    parts: list[list[dict[str, Any]]] = []
-    before: tuple[Any, Any, int] | None = None
-    for row in rows:
-        now = (row.get("segment"), row.get("optimizer"), int(row.get("step") or 0))
-        if before is None or now[:2] != before[:2] or now[2] < before[2]:
-            parts.append([])
-        parts[-1].append(row)
-        before = now
-    return parts
+def _parts(
+    where: Sequence[int], steps: Sequence[int], segments: Sequence[Any] | None, optimizers: Sequence[Any] | None
+) -> list[Sequence[int]]:
+    """Cut where a segment or an optimizer changes, or where the step goes back (a restart): places in `where`."""
+    back = [at for at in range(1, len(steps)) if steps[at] < steps[at - 1]]
+    cuts = {0, *back}
+    for texts in (segments, optimizers):
+        if texts is not None:
+            cuts.update(at for at in range(1, len(where)) if texts[where[at]] != texts[where[at - 1]])
+    edges = [*sorted(cuts), len(where)]
+    return [range(low, high) for low, high in pairwise(edges) if high > low]
+
+
+def _stretches(values: list[float | None], steps: list[int], most: int) -> tuple[tuple[float | None, ...], tuple[int, ...]]:
+    """At most `most` values and their steps: medians of stretches, None where half of one or more is not finite."""
+    if len(values) <= most:
+        return tuple(values), tuple(steps)
+    width = -(-len(values) // most)
+    kept: list[float | None] = []
+    for low in range(0, len(values), width):
+        stretch = values[low : low + width]
+        numbers = sorted(value for value in stretch if value is not None)
+        kept.append(numbers[len(numbers) // 2] if 2 * len(numbers) > len(stretch) else None)
+    return tuple(kept), tuple(steps[::width])
 
 
 def _user(case: Case, wanted: Callable[[str], bool]) -> list[Curve]:
     """Metrics that the user or a log named, where the name begins with a word for validation."""
-    found: dict[str, list[tuple[float | None, int]]] = {}
-    for row in _rows(case):
-        for name, value in (row.get("user") or {}).items():
-            plain = str(name).lower().replace("/", "_")
-            if plain.split("_")[0] in _VALIDATION and wanted(plain):
-                number = float(value) if isinstance(value, (int, float)) else None
-                found.setdefault(str(name), []).append((number, int(row.get("step") or 0)))
-    return [
-        Curve(name, "metrics.jsonl: user", tuple(v for v, _ in pairs), tuple(s for _, s in pairs))
-        for name, pairs in found.items()
-    ]
+    found: list[Curve] = []
+    for column in case.metrics.names:
+        name = column.removeprefix("user.")
+        plain = name.lower().replace("/", "_")
+        if name != column and plain.split("_")[0] in _VALIDATION and wanted(plain):
+            found.extend(user_curves(case, name))
+    return found
+
+
+@lru_cache(maxsize=64)
+def user_curves(case: Case, name: str) -> tuple[Curve, ...]:
+    """A metric by the user's own name, one curve a segment, shortened like the others."""
+    where, values = case.metrics.take(f"user.{name}")
+    steps = _steps(case, where)
+    parts = _parts(where, steps, case.metrics.texts("segment"), None)
+    return tuple(
+        Curve(
+            name,
+            "metrics.jsonl: user",
+            *_stretches([values[at] for at in part], [steps[at] for at in part], LONGEST),
+            part=f"segment {index}" if len(parts) > 1 else "",
+            unit=_unit(case),
+        )
+        for index, part in enumerate(parts, 1)
+    )
 
 
 def _printed(case: Case, roles: Iterable[str]) -> list[Curve]:

@@ -40,7 +40,7 @@ def missing(case: Case, need: str) -> tuple[str, str] | None:
     """
     head, _, tail = need.partition(".")
     if head == "metrics":
-        if any(tail in row or tail in row.get("nonfinite", {}) for row in case.metrics):
+        if case.metrics.has(tail):
             return None
         return f"no {tail.replace('_', ' ')} was recorded", f"log {tail}, or observe the run with `cognate run SCRIPT`"
     if head == "probe":

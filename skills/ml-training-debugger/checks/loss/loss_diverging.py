@@ -63,5 +63,5 @@ def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> It
 
 
 def _rewarded(case: Case) -> bool:
-    names = {str(name) for row in case.metrics for name in row.get("user", {})} | set(printed_metrics(case))
+    names = [*(name for name in case.metrics.names if name.startswith("user.")), *printed_metrics(case)]
     return any(word in name.lower() for name in names for word in _REWARD)

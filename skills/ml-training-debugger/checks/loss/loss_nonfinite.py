@@ -31,7 +31,7 @@ def loss_nonfinite(case: Case) -> Iterator[Finding | Clear | Skip]:
     learning rate that is too high, log or division of zero, a softmax over a fully masked row, float16 overflow, NaN in
     the data. A single bad step from which the loss returns is reported as a warning.
     """
-    curves = loss_curves(case)
+    curves = loss_curves(case, whole=None in case.metrics.take("loss")[1])
     if not curves:
         yield Skip("no training loss was recorded or printed", "print the loss, or observe the run with `cognate run`")
     for curve in curves:
@@ -76,6 +76,7 @@ def _word(case: Case, curve: Curve, index: int) -> str:
     if curve.texts:
         text = curve.texts[index].lower()
         return "NaN" if "nan" in text else "infinite"
-    flags = [row.get("nonfinite", {}).get("loss") for row in case.metrics if row.get("step") == curve.steps[index]]
-    flag = next(filter(None, flags), "")
+    rows, steps = case.metrics.take("step")
+    here = (row for row, step in zip(rows, steps, strict=True) if step == curve.steps[index])
+    flag = next(filter(None, (case.metrics.flag(row, "loss") for row in here)), "")
     return "NaN" if flag == "nan" else "infinite" if flag else "not finite"

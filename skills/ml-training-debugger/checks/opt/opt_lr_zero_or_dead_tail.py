@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cognate.case.curves import Curve, extent, lr_curves, shown
+from cognate.case.curves import Curve, extent, lr_curves, points, shown
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Severity, Skip, rule
 from cognate.rules.source import argument_origin
 
@@ -55,7 +55,7 @@ def _place(case: Case) -> Location | None:
 def _moved(case: Case, curve: Curve) -> bool:
     """Whether weights moved at steps whose recorded rate was zero: then the rate is not the one that was used."""
     zero = {step for step, value in zip(curve.steps, curve.values, strict=True) if value == 0}
-    return any((row.get("update_ratio") or 0.0) > 0 and row.get("step") in zero for row in case.metrics)
+    return bool(zero) and any((ratio or 0.0) > 0 and step in zero for step, ratio in points(case, "update_ratio"))
 
 
 def _judge(curve: Curve, rates: list[float], dead: float, enough: float) -> Finding | None:
