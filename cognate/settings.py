@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 FailOn = Literal["error", "warning", "never"]
+Role = Literal["step", "epoch", "t", "loss", "val_loss", "lr", "grad_norm"]
 
 # What each key holds, in the words of the error message.
 _EXPECTED = {
@@ -24,6 +25,7 @@ _EXPECTED = {
     "ignore": 'a list of rule names or codes, or a table of name = "reason"',
     "rules": "a table for each rule, such as [tool.cognate.rules.NAME] with its thresholds",
     "skills": "a list of folders",
+    "columns": 'a table of role = "column", such as loss = "my_loss"; roles are step, epoch, t, loss, val_loss, lr, grad_norm',
     "gate": "a table with fail-on and baseline",
     "gate.fail-on": '"error", "warning" or "never"',
     "gate.baseline": "the name of a file",
@@ -40,6 +42,7 @@ class Settings:
     skill_folders: tuple[Path, ...] = ()
     fail_on: FailOn = "error"
     baseline: Path | None = None
+    columns: dict[str, str] = field(default_factory=dict)  # role: its column in logs of other tools
     file: Path | None = None
 
     @property
@@ -105,6 +108,7 @@ def _schema() -> type[BaseModel]:
         ignore: dict[str, str] = Field(default_factory=dict)
         rules: dict[str, dict[str, Any]] = Field(default_factory=dict)
         skills: list[str] = Field(default_factory=list)
+        columns: dict[Role, str] = Field(default_factory=dict)
         gate: Gate = Gate.model_validate({})
 
     return Table
@@ -121,7 +125,7 @@ def _settings(file: Path, table: Any) -> Settings:
         raise SettingsError(_sentence(file, error.errors()[0])) from error
     baseline = file.parent / valid.gate.baseline if valid.gate.baseline else None
     folders = tuple(file.parent / name for name in valid.skills)
-    return Settings(tuple(valid.select), valid.ignore, valid.rules, folders, valid.gate.fail_on, baseline, file)
+    return Settings(tuple(valid.select), valid.ignore, valid.rules, folders, valid.gate.fail_on, baseline, valid.columns, file)
 
 
 def _sentence(file: Path, problem: Any) -> str:

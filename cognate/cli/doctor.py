@@ -58,6 +58,7 @@ def register(app: typer.Typer) -> None:
             "cognate doctor train.py --fix --dry-run what the fix would do, re-checked without doing it",
             "cognate doctor runs/train-x             a case",
             "cognate doctor out/trainer_state.json   a run that another tool logged",
+            "cognate doctor log.csv --columns loss=mse   the same, told which column is the loss",
         ),
     )(doctor)
 
@@ -90,6 +91,10 @@ def doctor(
     bundle: Annotated[
         Path | None, typer.Option("--bundle", metavar="FILE", help="Also write a report for a bug tracker, without secrets.")
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--columns", metavar="ROLE=NAME", help="Which column of a log is what: loss=my_loss. May be given again."),
+    ] = None,
     style: FormatOption = Format.TERMINAL,
     output: OutputOption = None,
     quiet: QuietOption = False,
@@ -113,7 +118,7 @@ def doctor(
         raise typer.Exit(_report(Case.open(recorded), str(recorded), style, output, quiet, verbose))
     with tempfile.TemporaryDirectory(prefix="cognate-") as temporary:
         folder = fresh(case) if case is not None else Path(temporary)
-        request = _gather(target, words, module, python, log, folder)
+        request = _gather(target, words, module, python, log, folder, columns or [])
         shown_as = str(case or target or module or (" ".join(words) if words else Path.cwd()))
         gathered = Case.open(folder)
         if bundle is not None:
@@ -149,7 +154,13 @@ def fresh(folder: Path) -> Path:
 
 
 def _gather(
-    target: str | None, words: list[str] | None, module: str | None, python: str | None, log: Path | None, folder: Path
+    target: str | None,
+    words: list[str] | None,
+    module: str | None,
+    python: str | None,
+    log: Path | None,
+    folder: Path,
+    columns: list[str],
 ) -> Request | None:
     """Write evidence about what the command line names into `folder`; return the examined command, None for a foreign run."""
     from cognate.observe.environment import examine
@@ -169,8 +180,10 @@ def _gather(
         request = read_line(words, cwd, os.environ)
     elif target is not None and not is_command(target, cwd):
         from cognate.observe.logs import import_run
+        from cognate.settings import load_settings
 
-        import_run(Path(target), folder)
+        told = _roles(columns)
+        import_run(Path(target), folder, {**load_settings().columns, **told}, told)
         return None
     else:
         if target is not None and target.endswith(".py"):
@@ -178,6 +191,21 @@ def _gather(
         request = request_of(target, cwd, os.environ, module)
     examine(folder, request=request, python=python, errors=errors)
     return request
+
+
+def _roles(columns: list[str]) -> dict[str, str]:
+    """Role: column, from words such as "loss=my_loss". Raises UsageError where they are something else."""
+    from cognate.observe.logs.roles import ROLES
+
+    roles = {}
+    for pair in columns:
+        role, equals, name = pair.partition("=")
+        if role.strip() not in ROLES or not equals or not name.strip():
+            raise UsageError(
+                f"--columns {pair!r} is not ROLE=NAME with a role among {', '.join(ROLES)}; say --columns loss=my_loss."
+            )
+        roles[role.strip()] = name.strip()
+    return roles
 
 
 def _text(log: Path) -> str:

@@ -76,7 +76,19 @@ def _subject(case: Case) -> Subject:
     title = info.get("title") or info.get("script") or (case.folder.name if case.folder else "case")
     facts: dict[str, Any] = {
         key: cast("dict[str, Any]", info)[key]
-        for key in ("origin", "command", "started", "seconds", "exit", "exception", "integrity", "versions", "python")
+        for key in (
+            "origin",
+            "command",
+            "started",
+            "seconds",
+            "exit",
+            "exception",
+            "integrity",
+            "versions",
+            "python",
+            "columns",
+            "log",
+        )
         if key in info
     }
     return Subject(info.get("kind", "run"), str(case.folder or ""), str(title), case.steps, facts)

@@ -94,6 +94,8 @@ def _answer(page: _Page, diagnosis: Diagnosis) -> None:
     about = "; ".join(part for part in (ran, f"{diagnosis.subject.kind} {path}" if path else "") if part)
     if about:
         page.line((about, "dim"), indent=2)
+    for line in words.logged(diagnosis):
+        page.line((line, "dim"), indent=2, hang=2)
 
 
 def _finding(page: _Page, finding: Diagnosed, number: str = "") -> None:

@@ -83,7 +83,9 @@ def reasons(diagnosis: Diagnosis) -> list[tuple[str, str, list[NotChecked]]]:
 def ran(diagnosis: Diagnosis) -> str:
     """One clause that says what was looked at: steps, seconds, how it ended."""
     facts = diagnosis.subject.facts
-    parts = [plural(diagnosis.subject.steps, "optimizer step")] if diagnosis.subject.steps else []
+    steps, unit = diagnosis.subject.steps, (facts.get("log") or {}).get("step_unit", "step")
+    counted = plural(steps, "optimizer step") if unit == "step" else f"logged up to {unit} {steps:,}"
+    parts = [counted] if steps else []
     if facts.get("seconds") is not None:
         parts.append(f"{float(facts['seconds']):.1f} s")
     end = facts.get("exit") or {}
@@ -95,6 +97,20 @@ def ran(diagnosis: Diagnosis) -> str:
     if crash.get("type"):
         parts.append(f"ended by {crash['type']}")
     return ", ".join(parts)
+
+
+def logged(diagnosis: Diagnosis) -> list[str]:
+    """Of a foreign log: what its columns were taken for, then what of it could not be used; nothing of any other subject."""
+    facts = diagnosis.subject.facts
+    columns: dict[str, str] = facts.get("columns") or {}
+    if not columns:
+        return []
+    roles = [f"{role} = {name}" for name, role in columns.items() if not role.startswith("user.")]
+    others = len(columns) - len(roles)
+    parts = [*roles, *([plural(others, "column") + " under their own names"] if others else [])]
+    hint = "" if {"loss", "val_loss"} & set(columns.values()) else "; none is the loss: if one is, say --columns loss=NAME"
+    lines = [f"read as {facts.get('origin')}: {', '.join(parts)}{hint}"]
+    return lines + [f"not whole: {error}" for error in (facts.get("integrity") or {}).get("errors", ())]
 
 
 def plural(count: int, noun: str) -> str:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass
 class ForeignRun:
-    """A run that somebody else logged, in our words."""
+    """A run that somebody else logged, in our words: as rows, or by columns where there are too many for rows.
+
+    `series` has a column for each role ("step", "loss", "user.acc", "segment", …), all of the same length: a list or a
+    polars Series of numbers, None where the log has nothing, and NaN or ±inf where it says so.
+    """
 
     origin: str
     title: str
-    rows: list[dict[str, Any]]  # rows of metrics.jsonl
-    columns: dict[str, str]  # the log's column: the role it was given
+    rows: list[dict[str, Any]] = field(default_factory=list)  # rows of metrics.jsonl
+    columns: dict[str, str] = field(default_factory=dict)  # the log's column: the role it was given
     steps: int = 0  # optimizer steps that the run made, where the log says so
     finished: bool = False
     errors: list[str] = field(default_factory=list)  # what could not be used, one line each
     facts: dict[str, Any] = field(default_factory=dict)  # what else the log says about the run
+    series: Mapping[str, Sequence[float | None]] | None = None  # instead of rows
 
 
 def number(value: Any) -> tuple[float | None, str | None]:
@@ -59,3 +65,11 @@ def put_user(row: dict[str, Any], name: str, value: Any) -> None:
     row.setdefault("user", {})[name] = finite
     if flag:
         row.setdefault("nonfinite", {})[f"user.{name}"] = flag
+
+
+def printable(name: str) -> str:
+    """A name from a foreign log without what no text can hold or no line should: lone surrogates, control characters."""
+    plain = name.strip()[:200]
+    if plain.isprintable():
+        return plain
+    return "".join(letter if letter.isprintable() else "?" for letter in plain)

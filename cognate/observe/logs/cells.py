@@ -1,0 +1,186 @@
+"""The lines of a table of text, as numbers by column: dirty ones with care, clean ones by polars."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from cognate.observe.logs.run import printable
+from cognate.observe.logs.table import Record
+from cognate.observe.logs.text import LONGEST_LINE, Losses
+
+BLANK = frozenset(("", "na", "n/a", "null", "none", "-", "--", "<na>"))
+_MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
+_DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+
+def is_number(cell: str) -> bool:
+    """Whether the text is a number as programs print it; digits in groups ("1,000", "1_000") are not guessed at."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def seconds(text: str) -> float | None:
+    """The seconds in "1:02:03" or "1 day, 1:02:03", None where that is something else."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        return None
+    days, hours, minutes, rest = found.groups()
+    return float(days or 0) * 86_400 + float(hours) * 3600 + float(minutes) * 60 + float(rest)
+
+
+def fields(line: str, delimiter: str) -> list[str]:
+    """The cells of one line."""
+    if '"' not in line:
+        return line.split(delimiter)
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+class CellParser:
+    """Reads pieces of a table. A cell that is no number is counted where its column has numbers elsewhere."""
+
+    def __init__(self, delimiter: str, names: list[str], losses: Losses) -> None:
+        self._delimiter = delimiter
+        self._losses = losses
+        self._header: list[str] = []
+        self._names: list[str] = []
+        self._timed: set[str] = set()
+        self._line = 0
+        self._numeric: set[str] = set()
+        self._texts: Counter[str] = Counter()
+        self._began = False
+        self._expected = names
+        self._head(list(names))
+
+    def _head(self, names: list[str]) -> None:
+        self._header = names
+        unique: list[str] = []
+        for name in names:
+            plain = printable(name) or f"column {len(unique) + 1}"
+            copies = sum(other == plain or other.startswith(f"{plain}.") for other in unique) if plain in unique else 0
+            unique.append(f"{plain}.{copies}" if copies else plain)
+        self._names = unique
+        self._timed = {name for name in unique if "time" in name.lower() or "elapsed" in name.lower()}
+
+    def records(self, piece: bytes, last: bool) -> Iterator[Record]:
+        """The numbers of each line in `piece`."""
+        torn = last and not piece.endswith(b"\n")
+        lines = piece.decode("utf-8", "replace").split("\n")
+        if not torn:
+            lines.pop()
+        for index, line in enumerate(lines):
+            self._line += 1
+            record = self._record(line, torn and index == len(lines) - 1)
+            if record:
+                yield record
+
+    def _record(self, line: str, torn: bool) -> Record | None:
+        if not line.strip():
+            return None
+        if line.startswith(_MARKS):
+            self._losses.add("{} lines are marks of an unresolved merge; both versions between them were read", self._line)
+            return None
+        if len(line) > LONGEST_LINE:
+            self._losses.add("{} lines are longer than a megabyte and were left out", self._line)
+            return None
+        cells = fields(line, self._delimiter)
+        if self._is_header(cells):
+            return None
+        if not self._began:  # what stood before the header: comments, a greeting
+            return None
+        if torn and len(cells) < len(self._names):
+            self._losses.add("{} line at the end is cut off and was left out", self._line)
+            return None
+        return self._values(cells)
+
+    def _is_header(self, cells: list[str]) -> bool:
+        if self._began and is_number(cells[0] if cells else ""):  # nearly every line
+            return False
+        names = [cell.strip().strip("\ufeff") for cell in cells]
+        if not self._began:
+            if names != self._expected and ["row", *names] != self._expected:
+                return False
+            self._began = True
+            return True
+        if names == self._header:
+            self._losses.add("{} times the header is repeated: the log was continued or joined", self._line)
+            return True
+        if len(names) > 1 and sum(name in self._header for name in names) * 2 > len(names) and not any(map(is_number, names)):
+            self._losses.add("{} times other columns begin in the middle of the log", self._line)
+            self._head(names)
+            return True
+        return False
+
+    def _values(self, cells: list[str]) -> Record | None:
+        record: Record = {}
+        texts = []
+        for name, cell in zip(self._names, cells, strict=False):
+            try:
+                record[name] = float(cell)
+            except ValueError:
+                text = cell.strip()
+                if text.lower() not in BLANK:
+                    told = seconds(text) if name in self._timed else None
+                    if told is None:
+                        texts.append(name)
+                    else:
+                        record[name] = told
+            else:
+                if "_" in cell:
+                    del record[name]
+                    texts.append(name)
+        if not record:
+            self._losses.add("{} lines hold no number and were left out", self._line, int(bool(texts)))
+            return None
+        extra = any(cell.strip() for cell in cells[len(self._names) :])
+        if extra:
+            self._losses.add("in {} lines cells behind the last column were left out", self._line)
+        elif len(cells) < len(self._names):
+            self._losses.add("{} rows have fewer cells than the header has names", self._line)
+        self._numeric.update(record)
+        self._texts.update(texts)
+        return record
+
+    def frame(self, piece: bytes) -> Any:
+        """`piece` as a polars frame, None where it is not clean enough for that."""
+        import polars as pl
+
+        columns = len(self._names)
+        lines = piece.count(b"\n")
+        clean = self._began and b'"' not in piece and piece.endswith(b"\n") and b"\n\n" not in piece
+        if not clean or piece.count(self._delimiter.encode()) != (columns - 1) * lines:
+            return None
+        raw = pl.read_csv(
+            io.BytesIO(piece),
+            has_header=False,
+            separator=self._delimiter,
+            quote_char=None,
+            schema=dict.fromkeys(self._names, pl.String),
+            truncate_ragged_lines=True,
+        )
+        text = raw.with_columns(pl.all().str.strip_chars())
+        numbers = text.with_columns(pl.all().cast(pl.Float64, strict=False))
+        told = text.select(pl.all().is_not_null().sum()).row(0)
+        read = numbers.select(pl.all().is_not_null().sum()).row(0)
+        for name, texts, values in zip(self._names, told, read, strict=True):
+            if texts != values and not (values == 0 and name not in self._numeric):
+                return None
+        self._line += lines
+        self._numeric.update(name for name, values in zip(self._names, read, strict=True) if values)
+        self._texts.update({name: texts - values for name, texts, values in zip(self._names, told, read, strict=True)})
+        return numbers.select(name for name, values in zip(self._names, read, strict=True) if values)
+
+    def close(self) -> None:
+        """Count what only the whole log can tell."""
+        cells = sum(count for name, count in self._texts.items() if name in self._numeric)
+        self._losses.add("{} cells are no numbers and were left out", count=cells)

@@ -1,0 +1,134 @@
+"""The bytes of a text log as clean lines, a bounded piece at a time: any encoding, any line ending, torn or polluted."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cognate.errors import CaseError
+
+HEAD = 1 << 16
+# A line longer than this is no row of a log.
+LONGEST_LINE = 1 << 20
+# Larger files are read in pieces and by polars; for smaller ones the standard library is done before it is imported.
+SMALL = 4 << 20
+PIECE = 16 << 20
+
+
+@dataclass
+class Losses:
+    """What could not be used, counted by kind; the first place of each kind is kept."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+
+    def add(self, kind: str, line: int = 0, count: int = 1) -> None:
+        """Count `kind` ("{} lines ..."), first seen in line number `line`; 0 where that has no place."""
+        if count > 0:
+            self.counts[kind] = self.counts.get(kind, 0) + count
+            if line:
+                self.first.setdefault(kind, line)
+
+    @property
+    def lines(self) -> int:
+        """How many lines were lost altogether."""
+        return sum(count for kind, count in self.counts.items() if kind.startswith("{} line"))
+
+    def sentences(self) -> list[str]:
+        """One line a kind."""
+        said = []
+        for kind, count in self.counts.items():
+            where = f" (the first is line {self.first[kind]})" if kind in self.first and count > 1 else ""
+            where = f" (line {self.first[kind]})" if kind in self.first and count == 1 else where
+            said.append(kind.format(f"{count:,}") + where)
+        return said
+
+
+def head(file: Path) -> str:
+    """The first 64 KiB of `file` as text without a torn last line; "" where it cannot be read or is no text."""
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(HEAD)
+    except OSError:
+        return ""
+    text = _decoded(raw, _encoding(raw), final=len(raw) < HEAD)
+    if text is None:
+        return ""
+    text = _one_ending(text).replace("\0", "")
+    cut = text.rfind("\n")
+    return text[: cut + 1] if len(raw) == HEAD and cut >= 0 else text
+
+
+def pieces(file: Path, losses: Losses, size: int = PIECE) -> Iterator[bytes]:
+    """Whole lines of `file` as UTF-8 with "\\n" endings and without NUL bytes, at most `size` or so bytes at a time.
+
+    The first piece is small: what stands before the first row needs care, the rest is clean as a rule.
+    Raises CaseError where the file cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            encoding = _encoding(stream.read(HEAD))
+            stream.seek(3 if encoding == "utf-8-sig" else 0)
+            # The BOM is gone: from here on it is plain UTF-8, and passed on as bytes.
+            decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding.startswith("utf-16") else None
+            rest = b""
+            small = min(size, HEAD)
+            while True:
+                raw = stream.read(small or size)
+                small = 0
+                text = decoder.decode(raw, final=not raw).encode("utf-8", "replace") if decoder else raw
+                whole, rest = _lines(rest + text, losses, final=not raw)
+                if whole:
+                    yield whole
+                if not raw:
+                    return
+    except OSError as error:
+        raise CaseError(f"{file} cannot be read ({error.strerror or error}): check its permissions, or copy it again.") from error
+
+
+def _lines(raw: bytes, losses: Losses, final: bool) -> tuple[bytes, bytes]:
+    """The whole lines at the start of `raw`, and what follows the last of them."""
+    nulls = raw.count(b"\0")
+    if nulls:
+        losses.add("{} NUL bytes were left out: the file was damaged, or its writer killed", count=nulls)
+        raw = raw.replace(b"\0", b"")
+    rest = b""
+    if not final and raw.endswith(b"\r"):  # its "\n" may be in the next piece
+        raw, rest = raw[:-1], b"\r"
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if final:
+        return raw, b""
+    cut = raw.rfind(b"\n") + 1
+    rest = raw[cut:] + rest
+    if len(rest) > LONGEST_LINE:  # no end of line in sight: its start is kept, which no parser will take for a row
+        rest = rest[: LONGEST_LINE + 1]
+    return raw[:cut], rest
+
+
+def _one_ending(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _encoding(raw: bytes) -> str:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if raw.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    # Written by a PowerShell redirection, or cut from such a file: every other byte of plain text is zero.
+    sample = raw[:4096]
+    if len(sample) >= 8:
+        for encoding, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[0::2])):
+            if zeros.count(0) > 0.9 * len(zeros):
+                return encoding
+    return "utf-8"
+
+
+def _decoded(raw: bytes, encoding: str, final: bool) -> str | None:
+    """`raw` as text, None where it is binary."""
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(raw, final)
+    odd = sum(text.count(mark) for mark in "\ufffd\x01\x02\x03\x04\x05\x06\x0e\x0f")
+    # A few damaged bytes are dirt in a log; many are another kind of file. NUL bytes alone are a killed writer's tail.
+    return None if odd > 0.05 * len(text) or text.count("\0") > 0.9 * len(text) else text
