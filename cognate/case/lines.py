@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Longer lines are progress bars gone wild or dumped tensors; their head says what they are.
@@ -19,13 +19,13 @@ _CLOCK = re.compile(
     r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?Z?)?"
     r"|\b\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\b(?!\s*[a-z])"
 )
-_LEVEL = re.compile(r"^[\s\[\]|:-]*(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b(?:\s*:[\w.]+(?::\d+)?:)?[\s\]|:-]*")
+_LEVEL = re.compile(r"^[\s\[\]|:~-]*(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b(?:\s*:[\w.]+(?::\d+)?:)?[\s\]|:-]*")
 _BAR = re.compile(r"\|[^|\w]*\|")
-_TAG = re.compile(r"^\s*\[([A-Za-z][A-Za-z_ -]{0,30})\]")
+_TAG = re.compile(r"^[\s~]*\[([A-Za-z][A-Za-z_ -]{0,30})\]")
 # A leading word with a running number: "pretrain 3: loss …".
-_LEAD = re.compile(r"^\s*([A-Za-z][A-Za-z_-]{1,30})\s+#?(\d+)\s*:\s")
+_LEAD = re.compile(r"^[\s~]*([A-Za-z][A-Za-z_-]{1,30})\s+#?(\d+)\s*:\s")
 _NUMBER = re.compile(
-    r"(?<![\w.])(?P<text>[-+]?(?:\d[\d_]*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|[-+]?(?:nan|inf|infinity)\b)"
+    r"(?<![\w.@])(?P<text>[-+]?(?:\d[\d_]*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)|[-+]?(?:nan|inf|infinity)\b)"
     r"(?P<percent>\s?%)?(?![\w.]*[A-Za-z_])",
     re.IGNORECASE,
 )
@@ -43,6 +43,7 @@ class Reading:
     text: str
     value: float | None
     total: float | None = None
+    start: int = -1  # where the text begins in the cleaned line; -1 in a dictionary
 
 
 def clean(text: str) -> str:
@@ -60,21 +61,26 @@ def scan(text: str) -> tuple[str, list[Reading]]:
         if pairs:
             return "", pairs
     if ":" in line or "-" in line:
-        line = _CLOCK.sub(" ", line)
-    line = _LEVEL.sub(" ", line)
+        line = _CLOCK.sub(_blank, line)
+    line = _LEVEL.sub(_blank, line)
     if "|" in line:
-        line = _BAR.sub(" | ", line)
+        line = _BAR.sub(lambda bar: "|" * len(bar[0]), line)
     tag = ""
     found = _TAG.match(line)
     if found:
-        tag, line = found.group(1).strip().lower(), line[found.end() :]
+        tag, line = found.group(1).strip().lower(), _blank(found) + line[found.end() :]
     lead = _LEAD.match(line)
     readings = list(_numbers(line))
     if lead and not tag and readings and lead.group(1).lower() not in _COUNTERS:
         # The word names a part of the run, the number counts within it.
         tag = lead.group(1).lower()
-        readings[0] = Reading("", readings[0].text, readings[0].value)
+        readings[0] = replace(readings[0], label="", total=None)
     return tag, readings
+
+
+def _blank(match: re.Match[str]) -> str:
+    """What says nothing is painted over, so that every number keeps its place."""
+    return "~" * len(match[0])
 
 
 def _number(text: str, percent: bool = False) -> float | None:
@@ -115,10 +121,10 @@ def _numbers(line: str) -> Iterator[Reading]:
         text, value = match["text"], _number(match["text"], bool(match["percent"]))
         joined = between.strip()
         if last is not None and joined in ("/", "of") and not match["percent"]:
-            last = Reading(last.label, last.text, last.value, value)
+            last = replace(last, total=value)
         elif last is not None and joined in ("->", "→", "=>", "to"):
             # "10.92 -> 10.94": the later number is the state now.
-            last = Reading(last.label, text, value)
+            last = Reading(last.label, text, value, start=match.start())
         elif last is not None and joined in ("±", "+-", "+/-"):
             continue
         else:
@@ -129,6 +135,6 @@ def _numbers(line: str) -> Iterator[Reading]:
             if named.endswith(("[", "(")) and named[:-1].strip():
                 named = named[:-1].rstrip()
             label = _BREAK.split(named)[-1].strip(" \t:=#'\"*~@>-_\\/")
-            last = Reading(label, text, value)
+            last = Reading(label, text, value, start=match.start())
     if last is not None:
         yield last

@@ -91,5 +91,6 @@ def _info(run: ForeignRun, file: Path, steps: int) -> dict[str, Any]:
         "title": run.title,
         "columns": run.columns,
         "log": {"file": str(file), **run.facts},
+        **({"exception": run.exception} if run.exception else {}),
         "integrity": {"hooks": [], "steps_seen": max(steps, run.steps), "errors": run.errors, "finished": run.finished},
     }

@@ -25,6 +25,7 @@ class ForeignRun:
     errors: list[str] = field(default_factory=list)  # what could not be used, one line each
     facts: dict[str, Any] = field(default_factory=dict)  # what else the log says about the run
     series: Mapping[str, Sequence[float | None]] | None = None  # instead of rows
+    exception: dict[str, Any] | None = None  # the crash that ended it, as in case.json, where the log holds one
 
 
 def number(value: Any) -> tuple[float | None, str | None]:
