@@ -99,11 +99,12 @@ def load_skill(path: Path, origin: str = "folder", kind: str | None = None) -> S
 
 
 def _judges(file: Path, kind: str) -> bool:
-    text = file.read_text(encoding="utf-8")
-    subjects = re.findall(r"subjects=\{([^}]*)\}", text)
-    if not subjects:
-        return kind == "run" or "subjects" in text  # written in a way that only loading can tell
-    return any(f'"{kind}"' in words for words in subjects)
+    text = file.read_bytes()
+    if b"subjects" not in text:
+        return kind == "run"
+    subjects = re.findall(rb"subjects=\{([^}]*)\}", text)
+    # Where it is written in a way that only loading can tell, there are none.
+    return not subjects or any(f'"{kind}"'.encode() in words for words in subjects)
 
 
 def _load(skill: Path, name: str, file: Path) -> list[Rule]:

@@ -6,21 +6,23 @@ import ast
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from cognate.case.schema import (
-    TRAINING_SCHEMA,
-    CaseInfo,
-    EnvironmentInfo,
-    Event,
-    LayersRow,
-    ModelInfo,
-    ProbeResult,
-    TrainingInfo,
-)
+from cognate.case.formats import TRAINING_SCHEMA
 from cognate.case.store import read_json, read_rows
 from cognate.case.table import Rows, Table, read_table
 from cognate.errors import CaseError
+
+if TYPE_CHECKING:
+    from cognate.case.schema import (
+        CaseInfo,
+        EnvironmentInfo,
+        Event,
+        LayersRow,
+        ModelInfo,
+        ProbeResult,
+        TrainingInfo,
+    )
 
 
 class Case:
@@ -64,17 +66,17 @@ class Case:
     @cached_property
     def info(self) -> CaseInfo:
         """What ran (`case.json`)."""
-        return cast(CaseInfo, self._mapping("info", "case.json"))
+        return cast("CaseInfo", self._mapping("info", "case.json"))
 
     @cached_property
     def model(self) -> ModelInfo:
         """Modules, parameters, optimizers (`model.json`)."""
-        return cast(ModelInfo, self._mapping("model", "model.json"))
+        return cast("ModelInfo", self._mapping("model", "model.json"))
 
     @cached_property
     def environment(self) -> EnvironmentInfo:
         """Interpreter, path, imports (`environment.json`)."""
-        return cast(EnvironmentInfo, self._mapping("environment", "environment.json"))
+        return cast("EnvironmentInfo", self._mapping("environment", "environment.json"))
 
     @cached_property
     def metrics(self) -> Table:
@@ -108,7 +110,7 @@ class Case:
             found = self._mapping("training", "training.json")
         except CaseError:  # torn, or not JSON at all: the rest of the case is evidence all the same
             return None
-        return cast(TrainingInfo, found) if found.get("schema") == TRAINING_SCHEMA and _shallow(found) else None
+        return cast("TrainingInfo", found) if found.get("schema") == TRAINING_SCHEMA and _shallow(found) else None
 
     @cached_property
     def training_log(self) -> list[dict[str, Any]]:

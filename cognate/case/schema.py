@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from cognate.case.formats import SCHEMA as SCHEMA
+from cognate.case.formats import TRAINING_SCHEMA as TRAINING_SCHEMA
 from cognate.case.surroundings import Distribution as Distribution
 from cognate.case.surroundings import DistributionTrouble as DistributionTrouble
 from cognate.case.surroundings import EnvironmentInfo as EnvironmentInfo
@@ -17,9 +19,6 @@ from cognate.case.surroundings import GuardInfo as GuardInfo
 from cognate.case.surroundings import ImportTrace as ImportTrace
 from cognate.case.surroundings import ModulePlace as ModulePlace
 from cognate.case.surroundings import PathEntry as PathEntry
-
-SCHEMA = "cognate.case/1"
-TRAINING_SCHEMA = "cognate.training/1"
 
 
 class Site(TypedDict, total=False):

@@ -11,13 +11,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
-from cognate.case.packed import Block, packer
-from cognate.case.schema import MetricsRow
 from cognate.case.store import read_rows
 
-Row = MetricsRow
+if TYPE_CHECKING:
+    from cognate.case.packed import Block
+    from cognate.case.schema import MetricsRow as Row
+
 # Below this a list of dicts costs less than importing a parser of columns: about twenty thousand rows.
 LARGE = 4 << 20
 BLOCK = 16 << 20
@@ -26,7 +27,7 @@ WHOLE = frozenset({"step", "segment", "backwards", "tensors", "unchanged_tensors
 SWITCHES = frozenset({"clip_value", "half_precision"})
 
 
-class Rows(list[Row]):
+class Rows(list["Row"]):
     """The rows of a small run, with the questions of a table."""
 
     @cached_property
@@ -66,7 +67,7 @@ class Rows(list[Row]):
         return str((self[index].get("nonfinite") or {}).get(name) or "")
 
 
-class Columns(Sequence[Row]):
+class Columns(Sequence["Row"]):
     """The rows of a large run, packed by column. A null without a flag counts as absent."""
 
     def __init__(self) -> None:
@@ -203,6 +204,8 @@ def read_table(file: Path, large: int = LARGE, block: int = BLOCK, pack: Callabl
         return Rows()
     if size < large:
         return Rows(cast("Iterable[Row]", read_rows(file)))
+    from cognate.case.packed import packer
+
     table, pack = Columns(), pack or packer()
     for text in _blocks(file, block):
         table.append(pack(text))

@@ -1,4 +1,4 @@
-"""`cognate doctor`: a diagnosis without running anyone's code."""
+"""`cognate doctor`: a diagnosis without running anyone's code. Its options are in `doctor_command`."""
 
 from __future__ import annotations
 
@@ -6,130 +6,68 @@ import gc
 import os
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-from typer.core import TyperCommand
-
-from cognate.cli.common import (
-    Format,
-    FormatOption,
-    OutputOption,
-    PythonOption,
-    QuietOption,
-    VerboseOption,
-    check_script,
-    deliver,
-    examples,
-    existing,
-    judge,
-)
+from cognate.cli.judging import Format, check_script, deliver, existing, judge, verdict_on
 from cognate.errors import UsageError
 
 if TYPE_CHECKING:
     from cognate.case.case import Case
     from cognate.observe.environment.words import Request
 
-COMMAND_LINE = "cognate.command_line"
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of one call, as `doctor_command` explains them; `words` is the command line behind `--`."""
+
+    target: str | None = None
+    words: list[str] | None = None
+    module: str | None = None
+    python: str | None = None
+    log: Path | None = None
+    case: Path | None = None
+    fix: bool = False
+    dry_run: bool = False
+    yes: bool = False
+    undo: bool = False
+    bundle: Path | None = None
+    columns: list[str] | None = None
+    style: Format = Format.TERMINAL
+    output: Path | None = None
+    quiet: bool = False
+    verbose: bool = False
 
 
-class _WithCommandLine(TyperCommand):
-    """Keeps what stands behind `--` as it is: it is the command line under examination."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        if "--" in args:
-            at = args.index("--")
-            ctx.meta[COMMAND_LINE] = args[at + 1 :]
-            args = args[:at]
-        return super().parse_args(ctx, args)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
-    app.command(
-        "doctor",
-        cls=_WithCommandLine,
-        epilog=examples(
-            "cognate doctor                          this project and interpreter",
-            "cognate doctor train.py                 the environment as train.py will see it, and its source",
-            "cognate doctor -- python -I train.py    the environment of exactly this command",
-            "cognate doctor --log crash.txt          what an error log or a traceback means here",
-            "cognate doctor train.py --fix --dry-run what the fix would do, re-checked without doing it",
-            "cognate doctor runs/train-x             a case",
-            "cognate doctor out/trainer_state.json   a run that another tool logged",
-            "cognate doctor log.csv --columns loss=mse   the same, told which column is the loss",
-        ),
-    )(doctor)
-
-
-def doctor(
-    ctx: typer.Context,
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TARGET",
-            help="A script, notebook, pytest node or shell script; a case folder, a log file or a run folder. "
-            "Or give the command itself: -- COMMAND LINE.",
-        ),
-    ] = None,
-    module: Annotated[
-        str | None, typer.Option("-m", "--module", metavar="MODULE", help="Examine a module, as `python -m MODULE` runs it.")
-    ] = None,
-    python: PythonOption = None,
-    log: Annotated[
-        Path | None, typer.Option("--log", metavar="FILE", help="An error log or traceback to explain; - reads stdin.")
-    ] = None,
-    case: Annotated[
-        Path | None,
-        typer.Option("--case", metavar="DIR", help="Keep the evidence in DIR; default: a temporary folder."),
-    ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Show the commands that cure it; with --yes, run them.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: change nothing, re-check as if it were done.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --fix: do it, then examine again.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back the last --fix --yes.")] = False,
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="FILE", help="Also write a report for a bug tracker, without secrets.")
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--columns", metavar="ROLE=NAME", help="Which column of a log is what: loss=my_loss. May be given again."),
-    ] = None,
-    style: FormatOption = Format.TERMINAL,
-    output: OutputOption = None,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Diagnose without running anyone's code.
-
-    Exit code 1 where a finding is at or above gate.fail-on (default: error), 0 where none is.
-    """
+def doctor(asked: Asked) -> int:
+    """Diagnose what `asked` names and return the exit code."""
     # Syntax trees by the hundred make the collector run often; this process ends before it could free anything.
     gc.disable()
     from cognate.case.case import Case
 
-    if undo:
+    if asked.undo:
         from cognate.cli.doctor_fix import take_back
 
-        raise typer.Exit(take_back())
-    words = ctx.meta.get(COMMAND_LINE)
+        return take_back()
+    words, target = asked.words, asked.target
     recorded = _recorded(target) if words is None else None
     if recorded is not None:
-        raise typer.Exit(_report(Case.open(recorded), str(recorded), style, output, quiet, verbose))
+        return _report(Case.open(recorded), str(recorded), asked)
     with tempfile.TemporaryDirectory(prefix="cognate-") as temporary:
-        folder = fresh(case) if case is not None else Path(temporary)
-        request = _gather(target, words, module, python, log, folder, columns or [])
-        shown_as = str(case or target or module or (" ".join(words) if words else Path.cwd()))
+        folder = fresh(asked.case) if asked.case is not None else Path(temporary)
+        request = _gather(target, words, asked.module, asked.python, asked.log, folder, asked.columns or [])
+        shown_as = str(asked.case or target or asked.module or (" ".join(words) if words else Path.cwd()))
         gathered = Case.open(folder)
-        if bundle is not None:
+        if asked.bundle is not None:
             from cognate.cli.doctor_bundle import write_bundle
 
-            write_bundle(bundle, gathered, judge(gathered, shown_as)[0])
-        if fix and request is not None:
+            write_bundle(asked.bundle, gathered, judge(gathered, shown_as)[0])
+        if asked.fix and request is not None:
             from cognate.cli.doctor_fix import repair
 
-            raise typer.Exit(repair(gathered, request, python, apply=yes and not dry_run))
-        raise typer.Exit(_report(gathered, shown_as, style, output, quiet, verbose))
+            return repair(gathered, request, asked.python, apply=asked.yes and not asked.dry_run)
+        return _report(gathered, shown_as, asked)
 
 
 def _recorded(target: str | None) -> Path | None:
@@ -217,13 +155,12 @@ def _text(log: Path) -> str:
         raise UsageError(f"{log} cannot be read ({error.strerror}): check the path.") from error
 
 
-def _report(case: Case, shown_as: str, style: Format, output: Path | None, quiet: bool, verbose: bool) -> int:
-    from cognate.cli.gate import verdict_on
+def _report(case: Case, shown_as: str, asked: Asked) -> int:
     from cognate.gate import CRASHED, FINE, NEGATIVE
 
     diagnosis, settings = judge(case, shown_as)
-    if not quiet or output is not None:
-        deliver(diagnosis, style, output, sys.stdout, verbose)
+    if not asked.quiet or asked.output is not None:
+        deliver(diagnosis, asked.style, asked.output, sys.stdout, asked.verbose)
     verdict = verdict_on(diagnosis, settings)
     # Doctor looks at what there is: too little evidence is an honest answer here, and no failure.
     return verdict.exit_code if verdict.exit_code in (NEGATIVE, CRASHED) else FINE

@@ -17,7 +17,7 @@ IMPORTS_SHOWN, PACKAGES_SHOWN = 60, 400
 
 def write_bundle(file: Path, case: Case, diagnosis: Diagnosis) -> None:
     """Write the report as Markdown. Home, user and host names are replaced; secrets never reached the case."""
-    from cognate.cli.common import write_file
+    from cognate.cli.judging import write_file
 
     write_file(file, anonymous(_text(case.environment, diagnosis)))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cognate.case.case import Case
-from cognate.cli.common import judge
+from cognate.cli.judging import judge
 from cognate.errors import UsageError
 
 if TYPE_CHECKING:

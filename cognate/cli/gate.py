@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cognate.cli.common import OutputOption, QuietOption, examples, judge, say
+from cognate.cli.common import OutputOption, QuietOption, examples, judge, say, verdict_on
 from cognate.errors import CaseError
 
 if TYPE_CHECKING:
@@ -75,15 +75,6 @@ def gate(
     elif not quiet or output is not None:
         say(summary(diagnosis, verdict), output)
     raise typer.Exit(verdict.exit_code)
-
-
-def verdict_on(diagnosis: Diagnosis, settings: Settings, fail_on: str | None = None, baseline: Path | None = None) -> Verdict:
-    """The verdict by the settings, as far as the command line does not overrule them."""
-    from cognate.gate import judge as by_policy
-    from cognate.gate import read_baseline
-
-    file = baseline or settings.baseline
-    return by_policy(diagnosis, fail_on or settings.fail_on, read_baseline(file) if file else None)
 
 
 def summary(diagnosis: Diagnosis, verdict: Verdict) -> str:

@@ -171,7 +171,8 @@ def diagnosed(folder: Path, gate: bool, style: Format, output: Path | None, quie
 
 
 def _verdict(diagnosis: Diagnosis, settings: Settings, quiet: bool) -> int:
-    from cognate.cli.gate import summary, verdict_on
+    from cognate.cli.gate import summary
+    from cognate.cli.judging import verdict_on
 
     verdict = verdict_on(diagnosis, settings)
     if not quiet:

@@ -19,8 +19,8 @@ from cognate.diagnosis.model import (
     Remedy,
     Status,
     Subject,
+    Training,
 )
-from cognate.diagnosis.training import training
 from cognate.discovery import Skill, all_rules
 from cognate.rules.model import Finding, Fix, Kind, Outcome, Proof, Rule, Severity
 from cognate.rules.runner import Selection, run_rules
@@ -67,8 +67,16 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
             if o.status in ("skipped", "ignored")
         ),
         crashed=crashed,
-        training=training(case, outcomes),
+        training=_training(case, outcomes),
     )
+
+
+def _training(case: Case, outcomes: list[Outcome]) -> Training | None:
+    if case.training is None:
+        return None
+    from cognate.diagnosis.training import training
+
+    return training(case, outcomes)
 
 
 def _subject(case: Case) -> Subject:

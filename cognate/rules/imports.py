@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cognate.case.case import Case
-from cognate.case.schema import DistributionTrouble, ImportTrace, ModulePlace
 from cognate.rules.model import Evidence, Location, Severity
+
+if TYPE_CHECKING:
+    from cognate.case.schema import DistributionTrouble, ImportTrace, ModulePlace
 
 
 def judged(case: Case) -> list[ImportTrace]:

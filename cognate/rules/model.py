@@ -216,15 +216,14 @@ def rule(
             raise SkillError(f"Rule code {code!r} should be a family and three digits, such as LOSS101.")
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
             raise SkillError(f"Rule name {name!r} should be lowercase words joined by hyphens.")
-        if not inspect.getdoc(function):
+        if not function.__doc__:
             raise SkillError(f"Rule {name} has no docstring: its first line is its entry in every table.")
         cited = sources or {}
         thresholds = {}
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                if parameter.name not in cited:
-                    raise SkillError(f"Rule {name}: threshold {parameter.name} cites no source; add it to sources={{…}}.")
-                thresholds[parameter.name] = Threshold(parameter.default, cited[parameter.name])
+        for parameter, default in (function.__kwdefaults__ or {}).items():
+            if parameter not in cited:
+                raise SkillError(f"Rule {name}: threshold {parameter} cites no source; add it to sources={{…}}.")
+            thresholds[parameter] = Threshold(default, cited[parameter])
         return Rule(
             code,
             name,

@@ -10,10 +10,10 @@ import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import cognate
-from cognate.case.schema import SCHEMA, CaseInfo, EnvironmentInfo
+from cognate.case.formats import SCHEMA
 from cognate.case.store import write_json
 from cognate.errors import UsageError
 from cognate.observe.environment import nearby, syspath
@@ -33,6 +33,9 @@ from cognate.observe.environment.troubles import Troubles
 from cognate.observe.environment.uses import uses
 from cognate.observe.environment.words import Request
 from cognate.observe.source import PathEdit, snapshot
+
+if TYPE_CHECKING:
+    from cognate.case.schema import CaseInfo, EnvironmentInfo
 
 __all__ = ["describe", "examine"]
 

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cognate.case.schema import DistributionTrouble
 from cognate.observe.environment.distributions import Distributions, Installed, normal
 from cognate.observe.environment.interpreter import Interpreter
 from cognate.observe.environment.versions import Requirement, key, requirement, satisfies
+
+if TYPE_CHECKING:
+    from cognate.case.schema import DistributionTrouble
 
 REQUIREMENT_FILES = (
     "requirements.txt",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,6 @@ from typing import Any
 from cognate.observe.environment.versions import Requirement, applies, requirement
 
 METADATA_LIMIT = 5_000_000
-# Lines of RECORD are PATH,HASH,SIZE; a large wheel has ten thousands of them, most of which are no modules.
-MODULE_FILE = re.compile(r'^"?([^,"\n]*\.(?:py|so|pyd)(?:\.\d[\d.]*)?)"?,[^,\n]*,(\d*)\r?$', re.MULTILINE)
 TOP = re.compile(r'^"?([^/,"\n]+)(?=[/,])', re.MULTILINE)
 MANY_FILES = 600  # from here on only the upper folders of a distribution are compared with RECORD
 EXTRA_ONLY = re.compile(r";\s*\(?extra\s*==|\band\s+extra\s*==")
@@ -110,12 +108,18 @@ class Installed:
     def sizes(self) -> list[tuple[str, str]]:
         """(path, size in bytes as it stands there) of the module and library files in RECORD."""
         if "sizes" not in self._known:
-            self._known["sizes"] = MODULE_FILE.findall(self.text("RECORD"))
+            self._known["sizes"] = list(_module_files(self.text("RECORD")))
         found: list[tuple[str, str]] = self._known["sizes"]
         return found
 
     def modules(self) -> set[str]:
         """Top-level modules that it installs, by top_level.txt or else by RECORD."""
+        if "modules" not in self._known:
+            self._known["modules"] = self._top_level()
+        known: set[str] = self._known["modules"]
+        return known
+
+    def _top_level(self) -> set[str]:
         listed = {line.strip() for line in self.text("top_level.txt").splitlines() if line.strip()}
         if listed:
             return listed
@@ -135,6 +139,14 @@ class Installed:
             self._known["requirements"] = [item for item in read if applies(item.marker, {**markers, "extra": ""})]
         known: list[Requirement] = self._known["requirements"]
         return known
+
+
+def _module_files(record: str) -> Iterator[tuple[str, str]]:
+    """The modules and libraries among the lines PATH,HASH,SIZE, of which a large wheel has ten thousands."""
+    for line in record.splitlines():
+        path, _, rest = line[1:].partition('",') if line.startswith('"') else line.partition(",")
+        if path.endswith((".py", ".so", ".pyd")) or (".so." in path and path[-1].isdigit()):
+            yield path, rest.rpartition(",")[2]
 
 
 class Distributions:

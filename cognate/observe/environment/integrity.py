@@ -7,12 +7,14 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cognate.case.schema import DistributionTrouble
 from cognate.observe.environment import binary
 from cognate.observe.environment.distributions import Distributions, Installed
 from cognate.observe.environment.interpreter import Interpreter
+
+if TYPE_CHECKING:
+    from cognate.case.schema import DistributionTrouble
 
 COMPILED_FILES = 120  # looked at of one distribution
 SHARED_INIT = re.compile(rb"declare_namespace|extend_path")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from cognate.case.schema import GuardInfo, ImportTrace, ModulePlace
 from cognate.observe.environment import nearby
 from cognate.observe.environment.distributions import Distributions, Installed, distribution_name, normal
 from cognate.observe.environment.hidden import SITE_ORIGINS, USER_ORIGINS, hidden
@@ -17,6 +16,9 @@ from cognate.observe.environment.trace import Traced, Tracer
 from cognate.observe.source.guards import Guard, unguarded_use
 from cognate.observe.source.names import Defined, defined, wanted
 from cognate.observe.source.text import parse
+
+if TYPE_CHECKING:
+    from cognate.case.schema import GuardInfo, ImportTrace, ModulePlace
 
 
 class Rows:
@@ -57,7 +59,17 @@ class Rows:
 
     def external(self) -> list[str]:
         """Top-level modules that the first-party code imports and that are not its own."""
-        return list(dict.fromkeys(t.item.top for t in self._tracer.traced if not t.item.level and not self._ours(t)))
+        standard = self._standard()
+        found = dict.fromkeys(t.item.top for t in self._tracer.traced if not t.item.level and not self._ours(t))
+        # What the standard library serves has no distribution: asking all of them for it reads every RECORD file.
+        return [name for name in found if name not in standard]
+
+    def _standard(self) -> set[str]:
+        return {
+            t.item.top
+            for t in self._tracer.traced
+            if t.status == "found" and t.winner is not None and self._tracer.owner(t.winner) == "stdlib"
+        }
 
     def _ours(self, traced: Traced) -> bool:
         return traced.winner is not None and self._tracer.owner(traced.winner) == "first-party"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cognate.case.schema import DistributionTrouble
 from cognate.observe.environment.distributions import Distributions, Installed, missing_files, normal
 from cognate.observe.environment.importers import Importers
 from cognate.observe.environment.resolve import Finder
 from cognate.observe.environment.syspath import Entry
+
+if TYPE_CHECKING:
+    from cognate.case.schema import DistributionTrouble
 
 OVERRIDING = frozenset({"user-site", "PYTHONPATH", "pth", "edit"})
 # Distributions whose modules bear another name than theirs, where a missing one would otherwise be suspected.

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cognate.case.schema import SCHEMA
+from cognate.case.formats import SCHEMA
 from cognate.case.store import write_json
 from cognate.errors import CaseError
 from cognate.observe.logs.roles import given

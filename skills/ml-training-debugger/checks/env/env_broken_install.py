@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cognate.case.schema import DistributionTrouble
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import judged, pip_install, top
+
+if TYPE_CHECKING:
+    from cognate.case.schema import DistributionTrouble
 
 _TROUBLE = {
     "kind": "missing-files",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cognate.case.schema import ImportTrace
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, Skip, rule
 from cognate.rules.imports import certain, fails_aloud, judged, located, pip_install, python, shown, told_elsewhere
+
+if TYPE_CHECKING:
+    from cognate.case.schema import ImportTrace
 
 _ROW = {
     "module": "yaml",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cognate.case.schema import ImportTrace
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import by_top, importers_text, judged, label, located, module_file, rename, shown, top
+
+if TYPE_CHECKING:
+    from cognate.case.schema import ImportTrace
 
 # Names that a file of one's own is often given although a library of the field has it, installed here or not.
 LIBRARIES = frozenset({

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cognate.case.schema import ImportTrace
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import fails_aloud, judged, located, pip_install, shown, told_elsewhere, top
+
+if TYPE_CHECKING:
+    from cognate.case.schema import ImportTrace
 
 _ROW = {
     "module": "datasets",

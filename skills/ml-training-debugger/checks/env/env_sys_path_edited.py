@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cognate.case.schema import ImportTrace, ModulePlace
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, rule
 from cognate.rules.imports import (
     by_top,
@@ -17,6 +17,9 @@ from cognate.rules.imports import (
     off_by_edit,
     shown,
 )
+
+if TYPE_CHECKING:
+    from cognate.case.schema import ImportTrace, ModulePlace
 
 _WINNER = {
     "file": "/old/tokenizers",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cognate.case.schema import ImportTrace
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
 from cognate.rules.imports import certain, fails_aloud, half_installed, judged, located, meant, off_by_edit, shown, top
+
+if TYPE_CHECKING:
+    from cognate.case.schema import ImportTrace
 
 _ROW = {
     "module": "datasets",

@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from statistics import median
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.source import called
@@ -52,6 +51,8 @@ def loss_ignore_index_mismatch(case: Case, *, calls: int = 3, padded: float = 0.
         return
     hits = [c for c in looked if _missed(c, padded, spilt)]
     if len(hits) >= calls and len(hits) >= 0.8 * len([c for c in looked if c["site"] == hits[0]["site"]]):
+        from statistics import median
+
         lost = median(_tail(c)["ignored_elsewhere"] for c in hits)
         ignore = hits[0].get("ignore_index", DEFAULT)
         if lost > 0.01 or not any(_occurs(c, ignore) for c in looked):
@@ -147,6 +148,8 @@ def _filled_with(case: Case, value: int) -> bool:
 
 def _by_size(case: Case, looked: list[Row], calls: int) -> Finding | None:
     """Labels that an inequality on themselves sets to what the loss ignores, with gaps inside the rows to show for it."""
+    from statistics import median
+
     gaps = [c for c in looked if 0 < c.get("target", {}).get("holes", 0.0) <= 0.6]
     if len(gaps) < calls:
         return None
