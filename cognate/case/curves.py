@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, cast
@@ -47,7 +48,53 @@ class Curve:
 
 def loss_curves(case: Case, *, whole: bool = False) -> list[Curve]:
     """The training loss, one curve for each segment, phase or optimizer of the run; shortened as `metric_curves` says."""
-    return metric_curves(case, "loss", "train loss", whole=whole) or _printed(case, ("train_loss",))
+    recorded = metric_curves(case, "loss", "train loss", whole=whole)
+    return recorded or loss_parts(case) or _printed(case, ("train_loss",))
+
+
+def logged(case: Case) -> bool:
+    """Whether the evidence is somebody else's log: it shows curves, and of the run behind them nothing."""
+    return case.info.get("origin", "live") != "live"
+
+
+def game(case: Case) -> str:
+    """ "reinforcement" or "adversarial" where a log says so: losses with a moving target, which may rise."""
+    facts = cast("dict[str, Any]", case.info).get("log")
+    return str(facts.get("training") or "") if logged(case) and isinstance(facts, dict) else ""
+
+
+def loss_parts(case: Case) -> list[Curve]:
+    """What stands for the loss where a log has its parts alone: their sum, or each by itself where they are a game."""
+    if not logged(case):
+        return []
+    parts = [name[5:] for name in case.metrics.names if name.startswith("user.") and _is_part(name[5:])]
+    trained = [name for name in parts if "train" in _words(name)] or parts
+    if game(case):
+        return [replace(curve, concurrent=True) for name in trained for curve in user_curves(case, name)]
+    # Of a value a step and its mean an epoch, one is enough.
+    kept = [name for name in trained if not (name.endswith("_step") and name.removesuffix("_step") + "_epoch" in trained)]
+    return _sum([curve for name in kept for curve in user_curves(case, name)])
+
+
+def _sum(curves: Sequence[Curve]) -> list[Curve]:
+    """The sum of the parts of a loss, of those that were logged together with the first; other curves as they are."""
+    known = [curve for curve in curves if finite(curve.values)] or list(curves)  # a part of no object at all is NaN throughout
+    alike = [curve for curve in known if curve.steps == known[0].steps]
+    if len(alike) < 2 or len({curve.name for curve in alike}) < len(known):
+        return known
+    rows = zip(*(curve.values for curve in alike), strict=True)
+    total = tuple(None if None in row else sum(cast("tuple[float, ...]", row)) for row in rows)
+    names = ", ".join(curve.name for curve in alike[:4]) + (f" and {len(alike) - 4} more" if len(alike) > 4 else "")
+    return [replace(alike[0], name=f"sum of {names}", values=total)]
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+
+
+def _is_part(name: str) -> bool:
+    words = _words(name)
+    return "loss" in words and not set(words) & {*_VALIDATION, "scale", "testing", "weight", "best", "min", "max"}
 
 
 def loss_series(case: Case) -> Curve | None:
@@ -58,7 +105,13 @@ def loss_series(case: Case) -> Curve | None:
 def validation_curves(case: Case) -> list[Curve]:
     """Validation losses of the run, the recorded ones before the printed ones."""
     recorded = metric_curves(case, "val_loss", "val loss")
-    return recorded or _user(case, lambda name: "loss" in name) or _printed(case, ("val_loss",))
+    parts = [] if recorded else validation_parts(case)
+    return recorded or (_sum(parts) if parts and logged(case) else parts) or _printed(case, ("val_loss",))
+
+
+def validation_parts(case: Case) -> list[Curve]:
+    """Validation losses by the user's own names: the parts of one, or those of several sets."""
+    return _user(case, lambda name: "loss" in name)
 
 
 def validation_series(case: Case) -> Curve | None:
@@ -95,7 +148,8 @@ def _recorded(case: Case, column: str, name: str, whole: bool) -> tuple[Curve, .
     alternating = len(names) > 1 and len(parts) > 2 * len(names)
     if alternating and optimizers:
         parts = [[at for at, row in enumerate(where) if str(optimizers[row]) == one] for one in sorted(names)]
-    live = case.info.get("origin", "live") == "live"
+    live = not logged(case)
+    moving = bool(game(case)) and column == "loss"
     source = f"metrics.jsonl: {column}" + ("" if live else f", from {case.info.get('origin')}")
     curves = []
     for index, part in enumerate(parts):
@@ -103,7 +157,7 @@ def _recorded(case: Case, column: str, name: str, whole: bool) -> tuple[Curve, .
         if len(parts) > 1 and not label:
             label = f"segment {index + 1}"
         own = _stretches([values[at] for at in part], [steps[at] for at in part], len(part) if whole else LONGEST)
-        curves.append(Curve(name, source, *own, part=label, concurrent=alternating, unit=_unit(case)))
+        curves.append(Curve(name, source, *own, part=label, concurrent=alternating or moving, unit=_unit(case)))
     return tuple(curves)
 
 

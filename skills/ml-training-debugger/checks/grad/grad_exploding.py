@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
-from cognate.case.curves import metric_curves
+from cognate.case.curves import logged, metric_curves
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import flows
 from cognate.rules.training import commonest_site, modules, number
@@ -57,9 +57,9 @@ def grad_exploding(
     lasting = len(level) >= 3 and median(level) > growth / 10 * base
     yield Finding(
         title=f"gradients explode: their norm rises from {number(base)} to {number(peak)} at step {peak_step}"
-        + ("" if clipped else " and nothing clips it"),
+        + ("" if clipped or logged(case) else " and nothing clips it"),
         proof=Proof.MEASUREMENT,
-        severity=Severity.ERROR if (lasting or flags) and not clipped else Severity.INFO if clipped else None,
+        severity=_severity(case, lasting or flags, clipped),
         evidence=(
             Evidence("early median of the gradient norm", base, "", "metrics.jsonl"),
             Evidence("largest gradient norm", peak, f"≤ {growth:g}× the early median", f"step {peak_step}"),
@@ -69,6 +69,13 @@ def grad_exploding(
             "Clip: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) between backward and step; then look at rate and init."
         ),
     )
+
+
+def _severity(case: Case, bad: bool, clipped: bool) -> Severity | None:
+    """By what it did; in somebody's log, which does not tell of clipping, never an error by itself."""
+    if clipped:
+        return Severity.INFO
+    return Severity.ERROR if bad and not logged(case) else None
 
 
 def _recurrent(case: Case, reuse: int) -> bool:

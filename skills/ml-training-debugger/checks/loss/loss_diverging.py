@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cognate.case.curves import extent, loss_curves, shown
+from cognate.case.curves import Curve, extent, logged, loss_curves, shown, validation_curves, validation_metric_curves
 from cognate.case.printed import printed_metrics
-from cognate.case.series import divergence, finite
+from cognate.case.series import block_medians, divergence, finite, lasting_jump, noise
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Proof, Severity, Skip, rule
 
+_BETTER = ("acc", "f1", "map", "bleu", "iou", "dice", "auc", "rouge", "r2")
 _REWARD = ("reward", "return", "episode", "advantage")
 
 
@@ -46,7 +47,8 @@ def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> It
         places = [index for index, value in enumerate(curve.values) if value is not None]
         found = divergence(numbers, factor, tail)
         if found is None:
-            yield Clear(f"{curve.title} {extent(numbers)}, {shown(numbers[0])} at first and {shown(numbers[-1])} at last")
+            jump = _jump(case, curve) if logged(case) else None
+            yield jump or Clear(f"{curve.title} {extent(numbers)}, {shown(numbers[0])} at first and {shown(numbers[-1])} at last")
             continue
         onset = places[found.onset]
         yield Finding(
@@ -59,7 +61,43 @@ def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> It
                 Evidence("level at the start", shown(found.start)),
             ),
             onset_step=curve.onset(onset),
+            severity=Severity.WARNING if logged(case) and _as_good(case) else None,
         )
+
+
+def _jump(case: Case, curve: Curve) -> Finding | None:
+    """A level that is left upwards from one value to the next, for good: less than a divergence, and not what training does."""
+    places = [index for index, value in enumerate(curve.values) if value is not None]
+    found = lasting_jump(curve.values)
+    if found is None or _as_good(case):
+        return None
+    at = places[found.index]
+    return Finding(
+        f"the {curve.title} jumps from {shown(found.before)} to {shown(found.after)} at {curve.unit} {curve.steps[at]} "
+        "and does not come back",
+        Proof.MEASUREMENT,
+        (
+            Evidence("level before and after", [shown(found.before), shown(found.after)], "falling", curve.source),
+            Evidence("values since", len(places) - found.index, f"of {len(places)}"),
+        ),
+        onset_step=curve.onset(at),
+        severity=Severity.WARNING,
+    )
+
+
+def _as_good(case: Case) -> bool:
+    """Whether the validation ends about as well as it ever was: then the training loss rose by what it is made of (a term that
+    grows, harder data), not by what the model lost. A log does not tell which; an observed run would."""
+    for curve in validation_curves(case):
+        values = finite(curve.values)
+        if len(values) >= 4 and values[-1] <= 1.05 * min(values) and min(values) > 0 and values[-1] < 0.95 * values[0]:
+            return True
+    for curve in validation_metric_curves(case):
+        levels = block_medians(curve.values, 10)
+        high = any(word in curve.name.lower() for word in _BETTER)
+        if high and len(levels) >= 4 and levels[-1] >= max(levels) - noise(curve.values) and levels[-1] > levels[0]:
+            return True
+    return False
 
 
 def _rewarded(case: Case) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from cognate.case.curves import Curve, extent, loss_curves, shown
+from cognate.case.curves import Curve, extent, logged, loss_curves, shown
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Location, Proof, Severity, Skip, rule
 from cognate.rules.birth import birth
 from cognate.rules.training import where
@@ -68,8 +68,14 @@ def _finding(case: Case, curve: Curve) -> Finding:
         tuple(evidence),
         location=Location.of(born.site, born.module) if born is not None else None,
         onset_step=curve.onset(first),
-        severity=None if values[-1] is None else Severity.WARNING,
+        severity=None if values[-1] is None else Severity.INFO if logged(case) and _warming(values) else Severity.WARNING,
     )
+
+
+def _warming(values: Sequence[float | None]) -> bool:
+    """Whether only the first few values are not finite: a mean over nothing, or a loss scale that settles."""
+    last = max(index for index, value in enumerate(values) if value is None)
+    return last < max(3, 0.05 * len(values)) and len(values) >= 10
 
 
 def _word(case: Case, curve: Curve, index: int) -> str:
