@@ -19,6 +19,7 @@ from cognate.case.surroundings import GuardInfo as GuardInfo
 from cognate.case.surroundings import ImportTrace as ImportTrace
 from cognate.case.surroundings import ModulePlace as ModulePlace
 from cognate.case.surroundings import PathEntry as PathEntry
+from cognate.case.surroundings import View as View
 
 
 class Site(TypedDict, total=False):

@@ -118,6 +118,21 @@ class DistributionTrouble(TypedDict, total=False):
     importer: dict[str, Any]
 
 
+class View(TypedDict, total=False):
+    """What one way of asking says about one module, beside the command that is examined."""
+
+    who: str  # "command", "python -c", "pip list", or how another interpreter was found
+    module: str
+    python: str  # the interpreter
+    first: str  # sys.path[0]
+    first_by: str  # what put it there
+    file: str  # what it would load, or the metadata that it lists; absent: it finds nothing
+    distribution: str
+    version: str
+    fails: str  # why loading that does not serve
+    says: str  # what the script's own handler says instead
+
+
 class EnvironmentInfo(TypedDict, total=False):
     """`environment.json`: the interpreter, its path, what is installed, and how the script's imports resolve."""
 
@@ -128,6 +143,7 @@ class EnvironmentInfo(TypedDict, total=False):
     path: list[PathEntry]
     distributions: list[Distribution]
     imports: list[ImportTrace]
+    views: list[View]  # who says what about the contested modules
     dead_paths: list[dict[str, str]]  # folders that .pth lines name and that do not exist: "path", "by"
     path_edits: list[dict[str, Any]]  # file, line, text, action, values, known
     troubles: list[DistributionTrouble]

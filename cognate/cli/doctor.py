@@ -15,6 +15,7 @@ from cognate.errors import UsageError
 
 if TYPE_CHECKING:
     from cognate.case.case import Case
+    from cognate.gate import Verdict
     from cognate.observe.environment.words import Request
 
 
@@ -34,6 +35,8 @@ class Asked:
     undo: bool = False
     bundle: Path | None = None
     columns: list[str] | None = None
+    run: str | None = None
+    more: tuple[str, ...] = ()  # targets beyond the first
     style: Format = Format.TERMINAL
     output: Path | None = None
     quiet: bool = False
@@ -51,9 +54,15 @@ def doctor(asked: Asked) -> int:
 
         return take_back()
     words, target = asked.words, asked.target
+    if words is None and asked.module is None and asked.log is None and _may_be_runs(asked):
+        from cognate.cli.doctor_runs import several
+
+        code = several(asked)
+        if code is not None:
+            return code
     recorded = _recorded(target) if words is None else None
     if recorded is not None:
-        return _report(Case.open(recorded), str(recorded), asked)
+        return report(Case.open(recorded), str(recorded), asked)
     with tempfile.TemporaryDirectory(prefix="cognate-") as temporary:
         folder = fresh(asked.case) if asked.case is not None else Path(temporary)
         request = _gather(target, words, asked.module, asked.python, asked.log, folder, asked.columns or [])
@@ -67,7 +76,13 @@ def doctor(asked: Asked) -> int:
             from cognate.cli.doctor_fix import repair
 
             return repair(gathered, request, asked.python, apply=asked.yes and not asked.dry_run)
-        return _report(gathered, shown_as, asked)
+        return report(gathered, shown_as, asked)
+
+
+def _may_be_runs(asked: Asked) -> bool:
+    """Whether to ask what runs the targets name: not for a script, which is what is examined most."""
+    target = asked.target or ""
+    return bool(asked.more or asked.run) or (target != "" and not target.endswith((".py", ".ipynb", ".sh", ".json")))
 
 
 def _recorded(target: str | None) -> Path | None:
@@ -117,11 +132,7 @@ def _gather(
     if words is not None:
         request = read_line(words, cwd, os.environ)
     elif target is not None and not is_command(target, cwd):
-        from cognate.observe.logs import import_run
-        from cognate.settings import load_settings
-
-        told = _roles(columns)
-        import_run(Path(target), folder, {**load_settings().columns, **told}, told)
+        import_log(Path(target), folder, columns)
         return None
     else:
         if target is not None and target.endswith(".py"):
@@ -129,6 +140,15 @@ def _gather(
         request = request_of(target, cwd, os.environ, module)
     examine(folder, request=request, python=python, errors=errors)
     return request
+
+
+def import_log(path: Path, folder: Path, columns: list[str], run: str | None = None) -> None:
+    """Write the run that another tool logged at `path` into `folder`; `run` names one of several."""
+    from cognate.observe.logs import import_run
+    from cognate.settings import load_settings
+
+    told = _roles(columns)
+    import_run(path, folder, {**load_settings().columns, **told}, told, run)
 
 
 def _roles(columns: list[str]) -> dict[str, str]:
@@ -155,12 +175,16 @@ def _text(log: Path) -> str:
         raise UsageError(f"{log} cannot be read ({error.strerror}): check the path.") from error
 
 
-def _report(case: Case, shown_as: str, asked: Asked) -> int:
-    from cognate.gate import CRASHED, FINE, NEGATIVE
-
+def report(case: Case, shown_as: str, asked: Asked) -> int:
+    """Print the diagnosis of `case` and return the exit code."""
     diagnosis, settings = judge(case, shown_as)
     if not asked.quiet or asked.output is not None:
         deliver(diagnosis, asked.style, asked.output, sys.stdout, asked.verbose)
-    verdict = verdict_on(diagnosis, settings)
-    # Doctor looks at what there is: too little evidence is an honest answer here, and no failure.
+    return exit_code(verdict_on(diagnosis, settings))
+
+
+def exit_code(verdict: Verdict) -> int:
+    """The exit code of doctor, which looks at what there is: too little evidence is an honest answer here, and no failure."""
+    from cognate.gate import CRASHED, FINE, NEGATIVE
+
     return verdict.exit_code if verdict.exit_code in (NEGATIVE, CRASHED) else FINE

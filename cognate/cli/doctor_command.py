@@ -39,6 +39,8 @@ def register(app: typer.Typer) -> None:
             "cognate doctor train.py --fix --dry-run what the fix would do, re-checked without doing it",
             "cognate doctor runs/train-x             a case",
             "cognate doctor out/trainer_state.json   a run that another tool logged",
+            "cognate doctor runs/                    every run in a folder, beside each other; also runs/a runs/b …",
+            "cognate doctor mlflow.db --run NAME     one of the runs of a database",
             "cognate doctor log.csv --columns loss=mse   the same, told which column is the loss",
         ),
     )(doctor)
@@ -46,12 +48,12 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     ctx: typer.Context,
-    target: Annotated[
-        str | None,
+    targets: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="TARGET",
-            help="A script, notebook, pytest node or shell script; a case folder, a log file or a run folder. "
-            "Or give the command itself: -- COMMAND LINE.",
+            metavar="[TARGET]...",
+            help="A script, notebook, pytest node or shell script; a case folder, a log file, a run folder or a folder "
+            "of several; s3://, gs://, hf:// with the extra `remote`. Or give the command itself: -- COMMAND LINE.",
         ),
     ] = None,
     module: Annotated[
@@ -76,6 +78,9 @@ def doctor(
         list[str] | None,
         typer.Option("--columns", metavar="ROLE=NAME", help="Which column of a log is what: loss=my_loss. May be given again."),
     ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", metavar="NAME", help="Which run of a database to judge, where it holds several.")
+    ] = None,
     style: FormatOption = Format.TERMINAL,
     output: OutputOption = None,
     quiet: QuietOption = False,
@@ -87,6 +92,7 @@ def doctor(
     """
     words = ctx.meta.get(COMMAND_LINE)
     asked = Asked(
-        target, words, module, python, log, case, fix, dry_run, yes, undo, bundle, columns, style, output, quiet, verbose
+        targets[0] if targets else None, words, module, python, log, case, fix, dry_run, yes, undo, bundle, columns, run,
+        tuple((targets or [])[1:]), style, output, quiet, verbose,
     )  # fmt: skip
     raise typer.Exit(diagnose(asked))

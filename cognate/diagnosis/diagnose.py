@@ -20,6 +20,7 @@ from cognate.diagnosis.model import (
     Status,
     Subject,
     Training,
+    View,
 )
 from cognate.discovery import Skill, all_rules
 from cognate.rules.model import Finding, Fix, Kind, Outcome, Proof, Rule, Severity
@@ -68,6 +69,25 @@ def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = 
         ),
         crashed=crashed,
         training=_training(case, outcomes),
+        views=_views(case) if any(item.rule.startswith("ENV") for item in roots) else (),
+    )
+
+
+def _views(case: Case) -> tuple[View, ...]:
+    """The contradiction table of an examined environment."""
+    return tuple(
+        View(
+            module=str(view.get("module")),
+            who=str(view.get("who")),
+            python=str(view.get("python")),
+            first=view.get("first"),
+            sees=view.get("file"),
+            version=" ".join(filter(None, (view.get("distribution"), view.get("version")))) or None,
+            fails=view.get("fails"),
+            says=view.get("says"),
+        )
+        for view in case.environment.get("views", [])
+        if isinstance(view, dict)
     )
 
 

@@ -140,6 +140,20 @@ class Training:
 
 
 @dataclass(frozen=True)
+class View:
+    """What one way of asking says about a contested module: the command, `python -c`, `pip list`, another interpreter."""
+
+    module: str
+    who: str
+    python: str
+    first: str | None  # sys.path[0]
+    sees: str | None  # the file that it would load or the metadata that it lists; None: nothing
+    version: str | None  # of the distribution, with its name
+    fails: str | None  # why that does not serve
+    says: str | None  # what the script's handler says instead
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """Ranked root causes, everything that fired, what passed, what was not checked, what crashed."""
 
@@ -153,6 +167,7 @@ class Diagnosis:
     not_checked: tuple[NotChecked, ...]
     crashed: tuple[Crashed, ...]
     training: Training | None = None  # where the case is a run of `cognate train`
+    views: tuple[View, ...] = ()  # who says what, where a root cause lies in the environment
     schema: str = SCHEMA
 
     def to_dict(self) -> dict[str, Any]:

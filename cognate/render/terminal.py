@@ -9,7 +9,7 @@ from typing import TextIO
 from cognate.diagnosis.model import Diagnosed, Diagnosis
 from cognate.render import words
 
-_COLOUR = {"healthy": "bold green", "warning": "bold yellow", "unhealthy": "bold red", "inconclusive": "bold cyan"}
+COLOUR = {"healthy": "bold green", "warning": "bold yellow", "unhealthy": "bold red", "inconclusive": "bold cyan"}
 _ASCII = str.maketrans({"✓": "ok", "✗": "x", "–": "-", "×": "x", "Δ": "d", "→": "->", "≤": "<=", "≥": ">=", "±": "+-"})
 # A tired reader wants the answer; the whole list is one option away.
 _REASONS_SHOWN, _NAMES_SHOWN = 5, 3
@@ -17,17 +17,18 @@ _REASONS_SHOWN, _NAMES_SHOWN = 5, 3
 
 def render(diagnosis: Diagnosis, stream: TextIO, verbose: bool = False) -> str:
     """The report as text for `stream`: coloured and wrapped for a terminal, plain and unwrapped for anything else."""
-    page = _Page(stream)
+    page = Page(stream)
     _answer(page, diagnosis)
     for number, finding in enumerate(diagnosis.root_causes, 1):
         _finding(page, finding, f"{number}. ")
+    _views(page, diagnosis)
     _unexplained(page, diagnosis)
     _others(page, diagnosis)
     _counts(page, diagnosis, verbose)
     return page.text()
 
 
-class _Page:
+class Page:
     """Lines of styled text, wrapped at words with a hanging indent where the reader has a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -85,9 +86,9 @@ def _can_encode(stream: TextIO) -> bool:
     return True
 
 
-def _answer(page: _Page, diagnosis: Diagnosis) -> None:
+def _answer(page: Page, diagnosis: Diagnosis) -> None:
     mark = words.STATUS_MARK[diagnosis.status]
-    head = (f"{mark} {diagnosis.status.upper()}", _COLOUR[diagnosis.status])
+    head = (f"{mark} {diagnosis.status.upper()}", COLOUR[diagnosis.status])
     page.line(head, (f"  {diagnosis.subject.title}", "bold"), f": {diagnosis.reason}", hang=2)
     ran = words.ran(diagnosis)
     path = diagnosis.subject.path
@@ -98,7 +99,7 @@ def _answer(page: _Page, diagnosis: Diagnosis) -> None:
         page.line((line, "dim"), indent=2, hang=2)
 
 
-def _finding(page: _Page, finding: Diagnosed, number: str = "") -> None:
+def _finding(page: Page, finding: Diagnosed, number: str = "") -> None:
     page.gap()
     colour = "bold red" if finding.severity == "error" else "bold yellow"
     page.line((f"{number}{words.mark(finding)} ", colour), (finding.title, "bold"), hang=len(number) + 2)
@@ -119,7 +120,7 @@ def _finding(page: _Page, finding: Diagnosed, number: str = "") -> None:
     page.line(("more", "cyan"), f"     {finding.docs}", indent=3, hang=9)
 
 
-def _fix(page: _Page, finding: Diagnosed) -> None:
+def _fix(page: Page, finding: Diagnosed) -> None:
     fix = finding.fix
     if fix is None:
         return
@@ -133,7 +134,17 @@ def _fix(page: _Page, finding: Diagnosed) -> None:
         page.line((row or " ", style), indent=12, whole=True)
 
 
-def _unexplained(page: _Page, diagnosis: Diagnosis) -> None:
+def _views(page: Page, diagnosis: Diagnosis) -> None:
+    for module, views in words.contested(diagnosis).items():
+        page.gap()
+        page.line((f"Who says what about {module}", "bold"))
+        asked = [words.WHO.get(item.who, item.who) for item in views]
+        width = max(map(len, asked)) + 2
+        for who, item in zip(asked, views, strict=True):
+            page.line((f"{who:{width}}", "cyan"), words.view(item), (f" ({words.viewpoint(item)})", "dim"), indent=2, hang=width)
+
+
+def _unexplained(page: Page, diagnosis: Diagnosis) -> None:
     symptoms = words.unexplained(diagnosis)
     if not symptoms:
         return
@@ -143,7 +154,7 @@ def _unexplained(page: _Page, diagnosis: Diagnosis) -> None:
         _finding(page, finding)
 
 
-def _others(page: _Page, diagnosis: Diagnosis) -> None:
+def _others(page: Page, diagnosis: Diagnosis) -> None:
     rest = words.others(diagnosis)
     if not rest:
         return
@@ -161,7 +172,7 @@ def _others(page: _Page, diagnosis: Diagnosis) -> None:
         )
 
 
-def _counts(page: _Page, diagnosis: Diagnosis, verbose: bool) -> None:
+def _counts(page: Page, diagnosis: Diagnosis, verbose: bool) -> None:
     page.gap()
     if diagnosis.crashed:
         page.line((f"{words.FAILED} {words.plural(len(diagnosis.crashed), 'rule')} crashed", "bold red"))

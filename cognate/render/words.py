@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cognate.diagnosis.model import Diagnosed, Diagnosis, EvidenceLine, NotChecked, Place
+from cognate.diagnosis.model import Diagnosed, Diagnosis, EvidenceLine, NotChecked, Place, View
 
 PASSED, FAILED, WARNED, NOT_CHECKED = "✓", "✗", "!", "–"
 
@@ -34,6 +34,36 @@ def evidence(line: EvidenceLine) -> str:
     beside = [f"expected {line.expected}" if line.expected else "", line.from_]
     text = "; ".join(part for part in beside if part)
     return f"{line.what}: {value(line.value)}" + (f" ({text})" if text else "")
+
+
+WHO = {"command": "the command", "python -c": "`python -c`", "pip list": "`pip list`"}
+
+
+def view(item: View) -> str:
+    """What one way of asking says about a module."""
+    if item.who == "pip list":
+        told = f"lists {item.version}" if item.version else "lists no distribution that brings it"
+    elif item.fails and not item.sees:
+        told = f"finds nothing ({item.fails})"
+    elif not item.sees:
+        told = "finds nothing"
+    else:
+        told = f"loads {item.sees}" + (f" ({item.version})" if item.version else "")
+        told += f", and {item.fails}" if item.fails else ""
+    return told + (f"; its handler says: {item.says}" if item.says else "")
+
+
+def viewpoint(item: View) -> str:
+    """From where it asks: the interpreter and, where the path matters, its first entry."""
+    return item.python + (f", path[0] {item.first}" if item.first else "")
+
+
+def contested(diagnosis: Diagnosis) -> dict[str, list[View]]:
+    """The views by module."""
+    modules: dict[str, list[View]] = {}
+    for item in diagnosis.views:
+        modules.setdefault(item.module, []).append(item)
+    return modules
 
 
 def place(where: Place | None) -> str:

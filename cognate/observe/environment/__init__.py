@@ -31,6 +31,7 @@ from cognate.observe.environment.syspath import Command, Entry
 from cognate.observe.environment.trace import Tracer
 from cognate.observe.environment.troubles import Troubles
 from cognate.observe.environment.uses import uses
+from cognate.observe.environment.views import views
 from cognate.observe.environment.words import Request
 from cognate.observe.source import PathEdit, snapshot
 
@@ -129,6 +130,7 @@ def _information(
         ],
         "distributions": [_distribution(item) for item in distributions.all],
         "imports": imports,
+        "views": views(imports, rows, tracer, others),
         "dead_paths": [{"path": folder, "by": place} for folder, place in dead],
         "path_edits": [_edit(edit) for edit in tracer.edits],
         "troubles": [

@@ -161,7 +161,8 @@ class Rows:
     def _other_checkout(self, row: ImportTrace, top: str, chosen: Candidate) -> None:
         """An editable install that takes the project's own package from another folder than this project's."""
         root = Path(str(self._project["root"]))
-        if Path(chosen.file).is_relative_to(root):
+        # A .pth line that adds another environment's site-packages makes nothing editable.
+        if Path(chosen.file).is_relative_to(root) or self._tracer.owner(chosen) == "installed":
             return
         on_path = {entry.path for entry in self._tracer.path}
         mine = next(nearby.in_project(top, self._script_folder(), root, self._tracer.command.cwd, on_path), None)

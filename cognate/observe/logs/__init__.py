@@ -41,9 +41,12 @@ def recognise(path: Path) -> tuple[ModuleType, Path] | None:
     return None
 
 
-def import_run(path: Path, case: Path, columns: Mapping[str, str] | None = None, insist: Collection[str] = ()) -> None:
+def import_run(
+    path: Path, case: Path, columns: Mapping[str, str] | None = None, insist: Collection[str] = (), run: str | None = None
+) -> None:
     """Read the run logged at `path` (a file or a folder) and write it as a case into the folder `case`.
 
+    `run` names one of the runs of a database; where that holds a single one, it may be left out.
     `columns` gives roles by hand (role: the log's name); those named by `insist` must be in the log. Raises CaseError
     where they are not, and where there is nothing, nothing readable, or nothing that holds the evidence of a run.
     """
@@ -58,10 +61,12 @@ def import_run(path: Path, case: Path, columns: Mapping[str, str] | None = None,
         raise CaseError(f"{path} is no log that Cognate can read (it knows: {known}); record the run with `cognate run`.")
     reader, file = found
     with given(columns or {}):
-        run: ForeignRun = reader.read(file)
+        if run is not None and not hasattr(reader, "runs"):
+            raise CaseError(f"{path} holds one run, not several: leave {run!r} out.")
+        logged: ForeignRun = reader.read(file) if run is None else reader.read(file, run)
     for role in insist:
-        _insist(run, role, (columns or {})[role], file)
-    _write(run, file, case)
+        _insist(logged, role, (columns or {})[role], file)
+    _write(logged, file, case)
 
 
 def _insist(run: ForeignRun, role: str, name: str, file: Path) -> None:

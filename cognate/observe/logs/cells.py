@@ -88,10 +88,10 @@ class CellParser:
         if not line.strip():
             return None
         if line.startswith(_MARKS):
-            self._losses.add("{} lines are marks of an unresolved merge; both versions between them were read", self._line)
+            self._losses.line("are marks of an unresolved merge (both versions between them are read)", self._line)
             return None
         if len(line) > LONGEST_LINE:
-            self._losses.add("{} lines are longer than a megabyte and were left out", self._line)
+            self._losses.line("are longer than a megabyte", self._line)
             return None
         cells = fields(line, self._delimiter)
         if self._is_header(cells):
@@ -99,7 +99,7 @@ class CellParser:
         if not self._began:  # what stood before the header: comments, a greeting
             return None
         if torn and len(cells) < len(self._names):
-            self._losses.add("{} line at the end is cut off and was left out", self._line)
+            self._losses.line("are cut off at the end", self._line)
             return None
         return self._values(cells)
 
@@ -113,10 +113,10 @@ class CellParser:
             self._began = True
             return True
         if names == self._header:
-            self._losses.add("{} times the header is repeated: the log was continued or joined", self._line)
+            self._losses.note("headers repeated where the log was continued or joined", self._line)
             return True
         if len(names) > 1 and sum(name in self._header for name in names) * 2 > len(names) and not any(map(is_number, names)):
-            self._losses.add("{} times other columns begin in the middle of the log", self._line)
+            self._losses.note("headers with other columns in the middle of the log", self._line)
             self._head(names)
             return True
         return False
@@ -140,13 +140,14 @@ class CellParser:
                     del record[name]
                     texts.append(name)
         if not record:
-            self._losses.add("{} lines hold no number and were left out", self._line, int(bool(texts)))
+            if texts:
+                self._losses.line("hold no number", self._line)
             return None
         extra = any(cell.strip() for cell in cells[len(self._names) :])
         if extra:
-            self._losses.add("in {} lines cells behind the last column were left out", self._line)
+            self._losses.note("rows with cells behind the last column, which were left out", self._line)
         elif len(cells) < len(self._names):
-            self._losses.add("{} rows have fewer cells than the header has names", self._line)
+            self._losses.note("rows with fewer cells than the header has names", self._line)
         self._numeric.update(record)
         self._texts.update(texts)
         return record
@@ -160,27 +161,33 @@ class CellParser:
         clean = self._began and b'"' not in piece and piece.endswith(b"\n") and b"\n\n" not in piece
         if not clean or piece.count(self._delimiter.encode()) != (columns - 1) * lines:
             return None
-        raw = pl.read_csv(
-            io.BytesIO(piece),
-            has_header=False,
-            separator=self._delimiter,
-            quote_char=None,
-            schema=dict.fromkeys(self._names, pl.String),
-            truncate_ragged_lines=True,
-        )
+        try:
+            raw = pl.read_csv(
+                io.BytesIO(piece),
+                has_header=False,
+                separator=self._delimiter,
+                quote_char=None,
+                schema=dict.fromkeys(self._names, pl.String),
+                truncate_ragged_lines=True,
+            )
+        except (pl.exceptions.PolarsError, ValueError):  # bytes that are no UTF-8
+            return None
         text = raw.with_columns(pl.all().str.strip_chars())
         numbers = text.with_columns(pl.all().cast(pl.Float64, strict=False))
-        told = text.select(pl.all().is_not_null().sum()).row(0)
-        read = numbers.select(pl.all().is_not_null().sum()).row(0)
-        for name, texts, values in zip(self._names, told, read, strict=True):
-            if texts != values and not (values == 0 and name not in self._numeric):
-                return None
+        words: dict[str, int] = {}
+        for name in self._names:
+            if text[name].null_count() != numbers[name].null_count():
+                blank = text[name].drop_nulls().str.to_lowercase().is_in(list(BLANK)).sum()
+                words[name] = numbers[name].null_count() - text[name].null_count() - int(blank)
+        read = [name for name in self._names if numbers[name].null_count() < numbers.height]
+        if any(words.get(name) for name in {*read, *self._numeric}):
+            return None
         self._line += lines
-        self._numeric.update(name for name, values in zip(self._names, read, strict=True) if values)
-        self._texts.update({name: texts - values for name, texts, values in zip(self._names, told, read, strict=True)})
-        return numbers.select(name for name, values in zip(self._names, read, strict=True) if values)
+        self._numeric.update(read)
+        self._texts.update(words)
+        return numbers.select(read)
 
     def close(self) -> None:
         """Count what only the whole log can tell."""
         cells = sum(count for name, count in self._texts.items() if name in self._numeric)
-        self._losses.add("{} cells are no numbers and were left out", count=cells)
+        self._losses.note("cells left out that are no numbers, in columns of numbers", count=cells)

@@ -16,7 +16,8 @@ from typing import IO, Any
 from cognate.errors import CaseError
 from cognate.observe.logs.nested import numbers
 from cognate.observe.logs.run import ForeignRun, number
-from cognate.observe.logs.scalars import Points, run_of
+from cognate.observe.logs.scalar_rows import run_of
+from cognate.observe.logs.scalars import Points
 
 FORMAT = "ClearML offline session"
 _METRICS, _TASK = "metrics.jsonl", "task.json"

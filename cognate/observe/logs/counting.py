@@ -37,7 +37,8 @@ class Plan:
 def plan(step: Counter | None, epoch: Counter | None, masks: Sequence[int]) -> Plan:
     """Count the lines of a log by `step` where that can be, else by `epoch`, else by themselves.
 
-    `masks` has a bit for each column that a line has a value in.
+    `masks` has a bit for each column that a line has a value in, without those that every line has: they say nothing
+    about which lines belong together, and a line that has no others stands alone.
     """
     if step is not None and _counts(step, epoch):
         return _rows("step", _whole(step), masks)
@@ -100,7 +101,7 @@ def _rows(unit: str, at: list[int], masks: Sequence[int]) -> Plan:
     for line in order:
         segment = segments[line] + extra
         joins = bool(steps) and steps[-1] == at[line] and kept[-1] == segment
-        if joins and not taken & masks[line]:
+        if joins and taken and masks[line] and not taken & masks[line]:
             taken |= masks[line]
         else:
             if joins and unit == "epoch":
@@ -128,7 +129,7 @@ def _segments(at: Sequence[float | None], masks: Sequence[int]) -> list[int]:
 
 def _is_late(at: Sequence[float | None], masks: Sequence[int], line: int, peak: float) -> bool:
     """Whether a line that goes back only tells something else of an earlier step, and the run goes on behind it."""
-    if masks[line] & masks[line - 1]:
+    if masks[line] & masks[line - 1] or not (masks[line] and masks[line - 1]):
         return False
     following = [value for value in at[line + 1 : line + 1 + _LATE] if value is not None]
     return not following or any(value >= peak for value in following)

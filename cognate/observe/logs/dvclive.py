@@ -44,11 +44,11 @@ def read(file: Path) -> ForeignRun:
     )
     records: dict[float, Record] = {}
     if len(tables) > MOST_NAMES:
-        log.losses.add("{} tables beyond the first 2,000 were left out", count=len(tables) - MOST_NAMES)
+        log.losses.note("tables left out beyond the first 2,000", count=len(tables) - MOST_NAMES)
     for table in tables[:MOST_NAMES]:
         name = table.relative_to(folder / "plots" / "metrics").with_suffix("").as_posix()
         if size_of(table) > _LARGEST or len(records) > _MOST_RECORDS:
-            log.losses.add("{} tables are too large and were left out", count=1)
+            log.losses.note("tables left out that are too large")
             continue
         for step, value in _points(table, log.losses):
             records.setdefault(step, {"step": step})[name] = value

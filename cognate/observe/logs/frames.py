@@ -31,18 +31,22 @@ def run_of_pieces(log: Log, parser: Parser) -> ForeignRun:
     import polars as pl
 
     kept: list[Any] = []
+    names: set[str] = set()
     held = lines = bucket = 0
     for piece, last in _with_last(text.pieces(log.file, log.losses)):
         frame = parser.frame(piece)
         if frame is None:
             frame = _frame(list(parser.records(piece, last)), log)
+        if all(frame[name].null_count() for name in frame.columns):  # there may be lines of blanks, which are no rows
+            frame = frame.filter(pl.any_horizontal(pl.all().is_not_null()))
         if frame.is_empty():
             continue
+        frame = _narrowed(frame, names, log)
         frame = frame.with_columns(pl.int_range(lines, lines + frame.height, dtype=pl.Int64).alias(_LINE))
         lines += frame.height
         kept.append(_thinned(frame, bucket) if bucket else frame)
         held += kept[-1].height
-        if held > _limit(kept):
+        if held > min(MOST_ROWS, MOST_CELLS // max(1, len(names))):
             bucket = bucket * 4 or _BUCKET
             kept = [_thinned(pl.concat(kept, how="diagonal"), bucket)]
             held = kept[0].height
@@ -51,7 +55,7 @@ def run_of_pieces(log: Log, parser: Parser) -> ForeignRun:
         raise CaseError(f"{log.file} holds no number that was logged: give the log of a run that trained.")
     if bucket:
         log.facts["thinned"] = {"rows": lines, "kept": held}
-        log.losses.add("of {} rows " + f"{held:,} are kept: first, last, highest and lowest, and not finite ones", count=lines)
+        log.losses.note(f"rows of which {held:,} are kept (first, last, lowest, highest, and not finite ones)", count=lines)
     return _finish(pl.concat(kept, how="diagonal").drop(_LINE), log)
 
 
@@ -74,15 +78,19 @@ def _frame(records: Sequence[Record], log: Log) -> Any:
             counts[name] = counts.get(name, 0) + 1
     most = min(MOST_NAMES, max(1, MOST_CELLS // max(1, len(records))))
     if len(counts) > most:
-        log.losses.add("{} columns of a part of the log were left out, it has too many", count=len(counts) - most)
+        log.losses.note("columns left out of a part of the log that has too many", count=len(counts) - most)
         counts = dict(sorted(counts.items(), key=lambda item: -item[1])[:most])
     values = {name: [record.get(name) for record in records] for name in counts}
     return pl.DataFrame(values, schema=dict.fromkeys(counts, pl.Float64))
 
 
-def _limit(frames: Sequence[Any]) -> int:
-    names = {name for frame in frames for name in frame.columns}
-    return min(MOST_ROWS, MOST_CELLS // max(1, len(names)))
+def _narrowed(frame: Any, names: set[str], log: Log) -> Any:
+    """`frame` without columns that would make more than MOST_NAMES of all; `names` are those so far, and get its own."""
+    new = [name for name in frame.columns if name not in names]
+    over = new[max(0, MOST_NAMES - len(names)) :]
+    log.losses.note(f"columns left out beyond the first {MOST_NAMES:,}", count=len(over))
+    names.update(new[: len(new) - len(over)])
+    return frame.drop(over) if over else frame
 
 
 def _thinned(frame: Any, bucket: int) -> Any:
@@ -109,7 +117,9 @@ def _finish(frame: Any, log: Log) -> ForeignRun:
 
     counts = {name: count for name, count in zip(frame.columns, frame.select(pl.all().count()).row(0), strict=True) if count}
     frame = frame.select(list(counts))
-    layout = _simple(frame, counts) or lay_out(counts, lambda name: frame[name].to_list(), lambda names: _masks(frame, names))
+    layout = _simple(frame, counts) or lay_out(
+        counts, frame.height, lambda name: frame[name].to_list(), lambda names: _masks(frame, names)
+    )
     plan = layout.plan
     if not plan.plain:
         targets = pl.Series(_LINE, plan.target)

@@ -54,7 +54,7 @@ def read(file: Path) -> ForeignRun:
 
 def _looks_right(file: Path) -> bool:
     start = head(file)
-    if start.lstrip()[:1] not in ("{", "[") or '"log_history"' in start[:HEAD]:
+    if start.lstrip()[:1] not in ("{", "[") or _is_a_document_a_line(start) or '"log_history"' in start[:HEAD]:
         return False
     if size_of(file) < HEAD:
         return _whole_is_right(start)
@@ -62,6 +62,14 @@ def _looks_right(file: Path) -> bool:
     names = re.findall(r'"([^"\\]{1,200})"\s*:', start)
     shaped = _LIST_OF_NUMBERS.search(start) or _LIST_OF_OBJECTS.match(start.lstrip())
     return bool(shaped) and tells_of_training(list(dict.fromkeys(names))[:500])
+
+
+def _is_a_document_a_line(text: str) -> bool:
+    first, _, rest = text.lstrip().partition("\n")
+    try:
+        return bool(rest.strip()) and json.loads(first) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 def _whole_is_right(text: str) -> bool:
@@ -137,4 +145,4 @@ def _records(document: Any, log: Log) -> Iterator[Record]:
                 records[(index + 1) * apart - 1][name] = value
             odd += value is None and item is not None
     yield from records
-    log.losses.add("{} entries of the lists are no numbers and were left out", count=odd)
+    log.losses.note("entries of lists left out that are no numbers", count=odd)

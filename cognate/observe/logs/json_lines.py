@@ -13,6 +13,7 @@ from cognate.observe.logs.beside import settings_beside, title_of
 from cognate.observe.logs.cells import seconds
 from cognate.observe.logs.load import load
 from cognate.observe.logs.origins import tells_of_training, tool
+from cognate.observe.logs.roles import assign, named_by_hand
 from cognate.observe.logs.run import ForeignRun, printable
 from cognate.observe.logs.table import Log, Record
 from cognate.observe.logs.text import LONGEST_LINE, Losses, head
@@ -20,7 +21,9 @@ from cognate.observe.logs.text import LONGEST_LINE, Losses, head
 FORMAT = "JSON lines (LLaMA-Factory, detectron2, DETR-style log.txt, Ray Tune, any JSONL)"
 GENERIC = True
 _NAMES = ("trainer_log.jsonl", "metrics.jsonl", "metrics.json", "result.json", "progress.json", "log.txt", "log.jsonl")
-_SAMPLE = 200
+_SAMPLE = 100
+# With more names than this polars gains nothing.
+_MOST_QUICK = 300
 # Deeper than any tool nests its metrics; "info/learner/default_policy/learner_stats/loss" has five levels.
 _DEPTH = 6
 # Python writes these words for what JSON has no word for. As numbers that no log has they pass through a strict parser.
@@ -52,7 +55,9 @@ def _names_in(text: str) -> list[str] | None:
     lines = [line for line in text.split("\n") if line.strip()][:_SAMPLE]
     objects = [found for found in map(_object, lines) if found is not None]
     names = list(dict.fromkeys(name for found in objects for name in numbers_in(found)))
-    # A single line may as well be a document, which json_history reads where it is a history.
+    # A single line may as well be a file of settings, which have a rate and a number of epochs but no loss.
+    if len(objects) == 1 and not {"loss", "val_loss"} & set(assign(names).values()) and not named_by_hand(names):
+        return None
     if not names or 2 * len(objects) < len(lines) or not tells_of_training(names):
         return None
     return names
@@ -119,10 +124,7 @@ class ObjectParser:
             found = _object(line)
             if found is None:
                 cut = torn and index == len(lines) - 1
-                kind = (
-                    "{} line at the end is cut off and was left out" if cut else "{} lines are no JSON objects and were left out"
-                )
-                self._losses.add(kind, self._line)
+                self._losses.line("are cut off at the end" if cut else "are no JSON objects", self._line)
                 continue
             record = numbers_in(found)
             if record:
@@ -130,8 +132,6 @@ class ObjectParser:
 
     def frame(self, piece: bytes) -> Any:
         """`piece` as a polars frame; None where it holds more than objects of plain numbers."""
-        import polars as pl
-
         if not piece.endswith(b"\n") or b"\n\n" in piece:
             return None
         strict, bare = piece, [word for word in (b"NaN", b"Infinity") if word in piece]
@@ -141,7 +141,6 @@ class ObjectParser:
         raw = self._read(strict, piece.count(b"\n"))
         if raw is None:
             return None
-        self._schema.update(dict.fromkeys(raw.columns, pl.Float64))
         self._line += raw.height
         return raw.with_columns(_restored(name) for name in raw.columns) if bare else raw
 
@@ -149,21 +148,34 @@ class ObjectParser:
         """The objects in `strict` as floats, None where polars would lose something of them."""
         import polars as pl
 
-        # Two looks: with the names known so far, which is quick, then with those that this piece has.
-        for schema in (self._schema, None) if self._schema else (None,):
-            try:
-                raw = pl.read_ndjson(io.BytesIO(strict), schema=schema, infer_schema_length=None)
-            except (pl.exceptions.PolarsError, ValueError):
-                continue
-            if not all(kind.is_numeric() for kind in raw.dtypes) or any(printable(name) != name for name in raw.columns):
-                continue
-            told = raw.select(pl.sum_horizontal(pl.all().is_not_null().sum())).item()
-            if raw.height == lines and told + strict.count(b"null") == strict.count(b'":'):
-                return raw.cast(pl.Float64)
-        return None
+        # Names are looked up in some lines: left to find them itself, polars makes a column of every name that ever occurs.
+        self._schema.update(dict.fromkeys(_names_among(strict), pl.Float64))
+        if not self._schema or len(self._schema) > _MOST_QUICK:
+            return None
+        try:
+            raw = pl.read_ndjson(io.BytesIO(strict), schema=self._schema)
+        except (pl.exceptions.PolarsError, ValueError):
+            return None
+        told = raw.select(pl.sum_horizontal(pl.all().is_not_null().sum())).item()
+        whole = raw.height == lines and told + strict.count(b"null") == strict.count(b'":')
+        return raw.select(name for name in raw.columns if raw[name].null_count() < lines) if whole else None
 
     def close(self) -> None:
         """Nothing is left to count."""
+
+
+def _names_among(piece: bytes) -> list[str]:
+    """The names in lines taken all over `piece`, where each of them is an object of plain numbers; else none."""
+    names: dict[str, None] = {}
+    for part in range(_SAMPLE):
+        start = piece.rfind(b"\n", 0, len(piece) * part // _SAMPLE) + 1
+        found = _object(piece[start : piece.find(b"\n", start)].decode("utf-8", "replace"))
+        if found is None or any(
+            isinstance(value, (str, bool, dict, list)) or printable(name) != name for name, value in found.items()
+        ):
+            return []
+        names.update(dict.fromkeys(found))
+    return list(names)
 
 
 def _restored(name: str) -> Any:

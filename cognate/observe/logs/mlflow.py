@@ -12,7 +12,8 @@ from typing import Any
 from cognate.errors import CaseError
 from cognate.observe.logs import sqlite
 from cognate.observe.logs.run import ForeignRun, number
-from cognate.observe.logs.scalars import Points, run_of
+from cognate.observe.logs.scalar_rows import run_of
+from cognate.observe.logs.scalars import Points
 from cognate.observe.logs.stores import chosen
 
 FORMAT = "MLflow database or mlruns folder"

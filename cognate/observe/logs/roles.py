@@ -38,6 +38,7 @@ _PART = {
     *_AGENT,
     *_ADVERSARY,
     *("aux", "auxiliary", "reg", "regularization", "regularisation", "kl", "kld", "l1", "l2", "penalty", "commitment"),
+    *("box", "bbox", "cls", "obj", "dfl", "seg", "iou", "giou", "rpn", "mask"),
     *("entropy", "balance", "z", "router", "moe", "value", "alpha", "ent", "d", "g", "q"),
 }
 # Words joined by "_" once words for training are gone; the first that a log has is its counter.

@@ -95,7 +95,7 @@ def tables(file: Path, wanted: dict[str, set[str]]) -> bool:
 
 
 def labels(named: Sequence[tuple[str, Any]]) -> list[str]:
-    """A label for each run, from pairs of identity and name: the name, or with the identity's beginning where that is not enough."""
+    """A label for each run, from pairs of identity and name: the name, and the identity's beginning where several share it."""
     names = [str(name or identity) for identity, name in named]
     return [
         name if names.count(name) == 1 else f"{name} ({str(identity)[:8]})"

@@ -49,13 +49,19 @@ class Layout:
 
 
 def lay_out(
-    counts: Mapping[str, int], column: Callable[[str], Sequence[float | None]], masks: Callable[[Sequence[str]], Sequence[int]]
+    counts: Mapping[str, int],
+    length: int,
+    column: Callable[[str], Sequence[float | None]],
+    masks: Callable[[Sequence[str]], Sequence[int]],
 ) -> Layout:
-    """Find roles and rows. `counts` has the number of values of each column, `column` its values, `masks` what each line has."""
+    """Find roles and rows of `length` lines.
+
+    `counts` has the number of values of each column, `column` gives its values, `masks` a bit for each column a line has.
+    """
     roles = assign(list(counts), counts)
     step = next((name for name, role in roles.items() if role == "step"), None)
     epoch = next((name for name, role in roles.items() if role == "epoch"), None)
-    rest = [name for name in counts if name not in (step, epoch)]
+    rest = [name for name in counts if counts[name] < length and roles[name] not in ("step", "epoch", "t")]
     found = plan(column(step) if step is not None else None, column(epoch) if epoch is not None else None, masks(rest))
     if step is not None and found.unit != "step":
         roles[step] = f"user.{step}"
@@ -72,7 +78,7 @@ def run_of(log: Log, records: Sequence[Record]) -> ForeignRun:
         raise CaseError(f"{log.file} holds no number that was logged: give the log of a run that trained.")
     if len(counts) > MOST_NAMES:
         kept = sorted(counts, key=lambda name: -counts[name])[:MOST_NAMES]
-        log.losses.add("{} columns beyond the first 2,000 were left out", count=len(counts) - MOST_NAMES)
+        log.losses.note("columns left out beyond the 2,000 with the most values", count=len(counts) - MOST_NAMES)
         counts = {name: counts[name] for name in counts if name in set(kept)}
     bit = {name: 1 << index for index, name in enumerate(counts)}
 
@@ -80,26 +86,24 @@ def run_of(log: Log, records: Sequence[Record]) -> ForeignRun:
         wanted = set(names)
         return [sum(bit[name] for name in record if name in wanted) for record in records]
 
-    layout = lay_out(counts, lambda name: [record.get(name) for record in records], masks)
-    rows = [_row(step, segment) for step, segment in zip(layout.plan.steps, layout.plan.segments, strict=True)]
+    layout = lay_out(counts, len(records), lambda name: [record.get(name) for record in records], masks)
+    joined: list[Record] = [{} for _ in layout.plan.steps]
     for record, target in zip(records, layout.plan.target, strict=True):
-        for name, value in record.items():
-            role = layout.roles.get(name)
-            if role is None or role == "step":
-                continue
-            if role.startswith("user."):
-                put_user(rows[target], role[5:], value)
-            else:
-                put(rows[target], role, value)
+        joined[target].update(record)
+    places = zip(layout.plan.steps, layout.plan.segments, joined, strict=True)
+    rows = [_row(step, segment, record, layout.roles) for step, segment, record in places]
     rows = [row for row in rows if len(row) > 1 + ("segment" in row)]
-    if not rows:  # the log has a counter and nothing else
-        raise CaseError(f"{log.file} counts steps and logs nothing about them: give the log of a run that trained.")
     _time(layout.roles, rows)
     return finished(log, layout, rows=rows)
 
 
 def finished(log: Log, layout: Layout, **contents: Any) -> ForeignRun:
-    """The run with `contents` (rows or series), and the facts that every log of ours has."""
+    """The run with `contents` (rows or series), and the facts that every log of ours has.
+
+    Raises CaseError where the log has a counter and nothing else.
+    """
+    if set(layout.roles.values()) == {"step"}:
+        raise CaseError(f"{log.file} counts steps and logs nothing about them: give the log of a run that trained.")
     kind = nature([name for name in layout.roles if layout.roles[name] != "step"])
     facts = {"step_unit": layout.plan.unit, "unreadable": log.losses.lines, **({"training": kind} if kind else {}), **log.facts}
     return ForeignRun(
@@ -134,8 +138,15 @@ def origin_of_time(times: Sequence[float | None]) -> tuple[float, float]:
     return first, 1000.0 if first >= _MILLISECONDS else 1.0
 
 
-def _row(step: int, segment: int) -> dict[str, Any]:
-    return {"step": step, "segment": segment} if segment else {"step": step}
+def _row(step: int, segment: int, record: Record, roles: Mapping[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"step": step, "segment": segment} if segment else {"step": step}
+    for name, value in record.items():
+        role = roles.get(name, "step")  # a name without a role was left out
+        if role.startswith("user."):
+            put_user(row, role[5:], value)
+        elif role != "step":
+            put(row, role, value)
+    return row
 
 
 def _time(roles: dict[str, str], rows: list[dict[str, Any]]) -> None:
@@ -143,7 +154,7 @@ def _time(roles: dict[str, str], rows: list[dict[str, Any]]) -> None:
     name = next((name for name, role in roles.items() if role == "t"), None)
     if name is None:
         return
-    times = [row.get("t", math.nan if "t" in row.get("nonfinite", {}) else None) for row in rows]
+    times = [math.nan if "t" in row.get("nonfinite", ()) else row.get("t") for row in rows]
     if is_clock(times, [row.get("segment", 0) for row in rows]):
         start, unit = origin_of_time(times)
         for row in rows:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cognate.errors import CaseError
 from cognate.observe.logs.run import ForeignRun
-from cognate.observe.logs.scalars import Points, run_of
+from cognate.observe.logs.scalar_rows import run_of
+from cognate.observe.logs.scalars import Points
 from cognate.observe.logs.tfrecord import looks_right, read_events
 
 FORMAT = "TensorBoard events"

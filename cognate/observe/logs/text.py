@@ -19,30 +19,31 @@ PIECE = 16 << 20
 
 @dataclass
 class Losses:
-    """What could not be used, counted by kind; the first place of each kind is kept."""
+    """What could not be used or was out of place, counted by kind, with the first line of each kind."""
 
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
+    lines: int = 0  # of the log that were left out
 
-    def add(self, kind: str, line: int = 0, count: int = 1) -> None:
-        """Count `kind` ("{} lines ..."), first seen in line number `line`; 0 where that has no place."""
+    def line(self, why: str, number: int) -> None:
+        """Count line `number`, which is left out because it `why`."""
+        self.lines += 1
+        self.note(f"lines left out that {why}", number)
+
+    def note(self, what: str, number: int = 0, count: int = 1) -> None:
+        """Count something else, first seen in line `number`; 0 where that has no place."""
         if count > 0:
-            self.counts[kind] = self.counts.get(kind, 0) + count
-            if line:
-                self.first.setdefault(kind, line)
-
-    @property
-    def lines(self) -> int:
-        """How many lines were lost altogether."""
-        return sum(count for kind, count in self.counts.items() if kind.startswith("{} line"))
+            self.counts[what] = self.counts.get(what, 0) + count
+            if number:
+                self.first.setdefault(what, number)
 
     def sentences(self) -> list[str]:
         """One line a kind."""
         said = []
-        for kind, count in self.counts.items():
-            where = f" (the first is line {self.first[kind]})" if kind in self.first and count > 1 else ""
-            where = f" (line {self.first[kind]})" if kind in self.first and count == 1 else where
-            said.append(kind.format(f"{count:,}") + where)
+        for what, count in self.counts.items():
+            first = self.first.get(what)
+            where = "" if first is None else f" (line {first})" if count == 1 else f" (the first is line {first})"
+            said.append(f"{what}: {count:,}{where}")
         return said
 
 
@@ -56,13 +57,13 @@ def head(file: Path) -> str:
     text = _decoded(raw, _encoding(raw), final=len(raw) < HEAD)
     if text is None:
         return ""
-    text = _one_ending(text).replace("\0", "")
+    text = _one_ending(text)
     cut = text.rfind("\n")
     return text[: cut + 1] if len(raw) == HEAD and cut >= 0 else text
 
 
-def pieces(file: Path, losses: Losses, size: int = PIECE) -> Iterator[bytes]:
-    """Whole lines of `file` as UTF-8 with "\\n" endings and without NUL bytes, at most `size` or so bytes at a time.
+def pieces(file: Path, losses: Losses) -> Iterator[bytes]:
+    """Whole lines of `file` as UTF-8 with "\\n" endings and without NUL bytes, at most PIECE or so bytes at a time.
 
     The first piece is small: what stands before the first row needs care, the rest is clean as a rule.
     Raises CaseError where the file cannot be read.
@@ -74,10 +75,10 @@ def pieces(file: Path, losses: Losses, size: int = PIECE) -> Iterator[bytes]:
             # The BOM is gone: from here on it is plain UTF-8, and passed on as bytes.
             decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding.startswith("utf-16") else None
             rest = b""
-            small = min(size, HEAD)
+            size = min(PIECE, HEAD)
             while True:
-                raw = stream.read(small or size)
-                small = 0
+                raw = stream.read(size)
+                size = PIECE
                 text = decoder.decode(raw, final=not raw).encode("utf-8", "replace") if decoder else raw
                 whole, rest = _lines(rest + text, losses, final=not raw)
                 if whole:
@@ -92,7 +93,7 @@ def _lines(raw: bytes, losses: Losses, final: bool) -> tuple[bytes, bytes]:
     """The whole lines at the start of `raw`, and what follows the last of them."""
     nulls = raw.count(b"\0")
     if nulls:
-        losses.add("{} NUL bytes were left out: the file was damaged, or its writer killed", count=nulls)
+        losses.note("NUL bytes left out, of a damaged file or a killed writer", count=nulls)
         raw = raw.replace(b"\0", b"")
     rest = b""
     if not final and raw.endswith(b"\r"):  # its "\n" may be in the next piece
@@ -120,8 +121,9 @@ def _encoding(raw: bytes) -> str:
     # Written by a PowerShell redirection, or cut from such a file: every other byte of plain text is zero.
     sample = raw[:4096]
     if len(sample) >= 8:
-        for encoding, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[0::2])):
-            if zeros.count(0) > 0.9 * len(zeros):
+        even, odd = sample[0::2], sample[1::2]
+        for encoding, zeros, letters in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+            if zeros.count(0) > 0.9 * len(zeros) and letters.count(0) < 0.1 * len(letters):
                 return encoding
     return "utf-8"
 
@@ -129,6 +131,7 @@ def _encoding(raw: bytes) -> str:
 def _decoded(raw: bytes, encoding: str, final: bool) -> str | None:
     """`raw` as text, None where it is binary."""
     text = codecs.getincrementaldecoder(encoding)("replace").decode(raw, final)
+    text = text.replace("\0", "")  # a killed writer's tail
     odd = sum(text.count(mark) for mark in "\ufffd\x01\x02\x03\x04\x05\x06\x0e\x0f")
-    # A few damaged bytes are dirt in a log; many are another kind of file. NUL bytes alone are a killed writer's tail.
-    return None if odd > 0.05 * len(text) or text.count("\0") > 0.9 * len(text) else text
+    # A few damaged bytes are dirt in a log; many are another kind of file.
+    return None if odd > 0.05 * len(text) else text

@@ -75,7 +75,6 @@ def read_events(file: Path, points: Points, prefix: str = "") -> Losses:
 def _checked(stream: BinaryIO) -> bool:
     """Whether to compare checksums: in files small enough for Python to do it, by writers that wrote true ones."""
     size = _remaining(stream)
-    stream.seek(0)
     head = stream.read(4096)
     stream.seek(0)
     if size > _CHECKED or len(head) < 24:
@@ -86,7 +85,9 @@ def _checked(stream: BinaryIO) -> bool:
 
 def _remaining(stream: BinaryIO) -> int:
     here = stream.tell()
-    return stream.seek(0, 2) - here
+    ahead = stream.seek(0, 2) - here
+    stream.seek(here)
+    return ahead
 
 
 def _skip(stream: BinaryIO, rest: bytes, length: int, losses: Losses) -> bytes:

@@ -11,7 +11,8 @@ from typing import Any
 from cognate.observe.logs import sqlite
 from cognate.observe.logs.nested import numbers
 from cognate.observe.logs.run import ForeignRun, number
-from cognate.observe.logs.scalars import Points, run_of
+from cognate.observe.logs.scalar_rows import run_of
+from cognate.observe.logs.scalars import Points
 from cognate.observe.logs.stores import chosen
 
 FORMAT = "Trackio database"

@@ -16,7 +16,8 @@ from cognate.errors import CaseError
 from cognate.observe.logs.nested import numbers
 from cognate.observe.logs.protobuf import BYTES, VARINT, fields, signed
 from cognate.observe.logs.run import ForeignRun, number
-from cognate.observe.logs.scalars import Points, run_of
+from cognate.observe.logs.scalar_rows import run_of
+from cognate.observe.logs.scalars import Points
 
 FORMAT = "Weights & Biases .wandb"
 _MAGIC = b":W&B\xe1\xbe"
