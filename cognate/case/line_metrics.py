@@ -33,8 +33,8 @@ _METRIC = {
     *("ppl", "perplexity", "bleu", "rouge", "wer", "cer", "mae", "rmse", "r2", "bpc", "bpb", "psnr", "ssim", "mcc"),
 }
 _NAMES = {"accuracy": "acc", "perplexity": "ppl", "losses": "loss"}
-_EPOCH = {"epoch", "epochs", "ep"}
-_STEP = {"step", "iter", "iteration", "it", "batch", "global_step", "update", "itr"}
+_EPOCH = {"epoch", "epochs", "ep", "episode"}
+_STEP = {"step", "iter", "iteration", "it", "batch", "global_step", "update", "itr", "iters", "updates"}
 BARE = ("train", "val", "test")  # names that only say which data: "train 0.41 val 0.52"
 # Words that add nothing to the name of a metric.
 _FILLER = {
@@ -162,6 +162,8 @@ def read_line(text: str) -> PrintedLine:
     split = _split_of(_words(tag)) or header
     line = PrintedLine(text, phase="" if _split_of(_words(tag)) else tag)
     counted = [_counter(_words(reading.label), reading, index) for index, reading in enumerate(readings)]
+    if counted[:2] == ["step", "step"] and readings[1].total and not readings[0].label and not readings[1].label:
+        counted[0] = "epoch"  # "[3/25][200/1583]"
     for kind, reading in zip(reversed(counted), reversed(readings), strict=True):
         if kind == "epoch":
             line.epoch, line.epochs, line.epoch_at = reading.value, reading.total, reading.start
@@ -217,7 +219,7 @@ def _noun(words: tuple[str, ...]) -> str:
 
 def _counter(words: tuple[str, ...], reading: Reading, index: int) -> str:
     rest = [word for word in words if word not in _TRAIN and word not in _VAL and word not in ("end", "of", "after")]
-    if reading.value is None or (not reading.value.is_integer() and rest != ["epoch"]):
+    if reading.value is None or reading.percent or (not reading.value.is_integer() and rest != ["epoch"]):
         return ""  # only Hugging Face prints fractions of an epoch
     if rest and rest[-1] in _EPOCH and len(rest) <= 2:
         return "epoch"

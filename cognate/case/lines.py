@@ -16,10 +16,14 @@ from typing import Any
 LONGEST = 1500
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CLOCK = re.compile(
-    r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?Z?)?"
+    r"^[IWEF]\d{4} \d{2}:\d{2}:\d{2}\.\d+\s+\d+ \S+:\d+\]"  # glog
+    r"|(?<!\d)\d{1,2}[/-]\d{1,2}(?:[/-]\d{2,4})?[ T]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?"
+    r"|\d{4}[-/]\d{1,2}[-/]\d{1,2}(?:[ T]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?Z?)?"
     r"|\b\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\b(?!\s*[a-z])"
 )
-_LEVEL = re.compile(r"^[\s\[\]|:~-]*(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b(?:\s*:[\w.]+(?::\d+)?:)?[\s\]|:-]*")
+_LEVEL = re.compile(
+    r"^[\s\[\]|:~-]*(?:[\w.]+\s+(?:-\s+)?)?(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL)\b(?:\s*:[\w.]+(?::\d+)?:)?[\s\]|:-]*"
+)
 _BAR = re.compile(r"\|[^|\w]*\|")
 _TAG = re.compile(r"^[\s~]*\[([A-Za-z][A-Za-z_ -]{0,30})\]")
 # A leading word with a running number: "pretrain 3: loss …".
@@ -30,8 +34,13 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _COUNTERS = {"epoch", "step", "iter", "iteration", "it", "batch", "ep"}
-# What separates one name from the next; a hyphen only with spaces around it, because names hold hyphens.
-_BREAK = re.compile(r"[|,;()\[\]{}<>\t]|\s[-–—·•]+\s|\s{3,}|\.\s")
+# mmengine's "Epoch(train) [1]": the brackets are part of the name.
+_SPLIT = re.compile(r"(?<=[a-z])\((train|val|test)\)")
+# What separates one name from the next; a hyphen only with spaces around it, because names hold hyphens. A quantity
+# with its unit ("1.2s", "3GB") is no metric and no part of a name.
+_BREAK = re.compile(
+    r"[|,;()\[\]{}<>\t]|\s[-–—·•]+\s|\s{3,}|\.\s|(?<![\w.])\d[\d.:]*(?:s|ms|us|sec|secs|min|h|[kKMG]i?B?|it/s|s/it)(?![\w/]):?"
+)
 _PAIR = re.compile(r"""['"]([\w ./-]{1,60})['"]\s*:\s*['"]?([-+]?[\w.+-]+)""")
 
 
@@ -44,6 +53,7 @@ class Reading:
     value: float | None
     total: float | None = None
     start: int = -1  # where the text begins in the cleaned line; -1 in a dictionary
+    percent: bool = False  # it was printed as a percentage, and `value` is the share
 
 
 def clean(text: str) -> str:
@@ -63,6 +73,7 @@ def scan(text: str) -> tuple[str, list[Reading]]:
     if ":" in line or "-" in line:
         line = _CLOCK.sub(_blank, line)
     line = _LEVEL.sub(_blank, line)
+    line = _SPLIT.sub(r" \1 ", line)
     if "|" in line:
         line = _BAR.sub(lambda bar: "|" * len(bar[0]), line)
     tag = ""
@@ -118,6 +129,8 @@ def _numbers(line: str) -> Iterator[Reading]:
     for match in _NUMBER.finditer(line):
         between = line[end : match.start()]
         end = match.end()
+        if match["percent"] and line.startswith("|", end):
+            continue  # how far a bar is
         text, value = match["text"], _number(match["text"], bool(match["percent"]))
         joined = between.strip()
         if last is not None and joined in ("/", "of") and not match["percent"]:
@@ -135,6 +148,6 @@ def _numbers(line: str) -> Iterator[Reading]:
             if named.endswith(("[", "(")) and named[:-1].strip():
                 named = named[:-1].rstrip()
             label = _BREAK.split(named)[-1].strip(" \t:=#'\"*~@>-_\\/")
-            last = Reading(label, text, value, start=match.start())
+            last = Reading(label, text, value, start=match.start(), percent=bool(match["percent"]))
     if last is not None:
         yield last

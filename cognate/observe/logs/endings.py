@@ -34,7 +34,7 @@ _ENDED = re.compile(
     r"[Ee]nd of training|[Tt]raining (?:is |was |has )?(?:finished|completed?|done)\b|[Ff]inished training|[Tt]raining complete"
 )
 _KILLED = re.compile(
-    r"(?P<limit>CANCELLED.{0,40}DUE TO TIME LIMIT)|(?P<cancelled>JOB \d+ .{0,60}CANCELLED)|"
+    r"(?P<limit>(?:JOB \d+ .{0,60})?CANCELLED.{0,60}DUE TO TIME LIMIT)|(?P<cancelled>JOB \d+ .{0,60}CANCELLED)|"
     r"(?P<oom>oom-kill|Out of memory: Killed)|"
     r"(?P<killed>^Killed\s*$|^\S+: line \d+:\s+\d+ Killed)|(?P<fault>Segmentation fault|Bus error|core dumped)"
 )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 MOST = 1_000_000  # rows that are kept
 _MOST_NAMES = 400  # series: a log with more names is not understood
+BARE = "\0"  # at the end of a name: its lines told no counter
 ABSENT = math.nan  # of counters, which are never NaN themselves
 
 
@@ -29,7 +30,6 @@ class Series:
 
     at: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
-    placed: bool = False  # a line told it together with a step or an epoch
 
 
 class Points:
@@ -54,13 +54,15 @@ class Points:
     def add(self, told: Told) -> None:
         """Add what a line tells, to the last row where both tell of the same moment."""
         values, step, steps, epoch, epochs = told
-        placed = step is not None or epoch is not None
         if epochs is not None and epochs > self.epochs:
             self.epochs = epochs
         if not values:
             if epoch is not None and step is None:
                 self._header, self._fresh = epoch, True
             return
+        if step is None and epoch is None:
+            # In a log that counts its losses, one without a counter is another series: a mean, or a validation.
+            values = [(name + BARE, value) for name, value in values]
         if epoch is None:
             epoch = self._header
         if self._joins(step, epoch, values):
@@ -79,12 +81,22 @@ class Points:
                 if len(self.series) >= _MOST_NAMES:
                     self.nameless += 1
                     continue
-                series = self.series[name] = Series(placed=placed)
+                series = self.series[name] = Series()
             if series.at and series.at[-1] == row:
                 self.again += 1
             else:
                 series.at.append(row)
                 series.values.append(value)
+
+    def settle(self) -> None:
+        """After the last row: a name whose values never had a counter is just a name; beside one that has, it is "NAME alone"."""
+        for key in [key for key in self.series if key.endswith(BARE)]:
+            name = key.removesuffix(BARE)
+            series = self.series.pop(key)
+            if name in self.series and len(self.series[name].at) < 3 < len(series.at):
+                self.series[f"{name} alone"], self.series[name] = self.series[name], series
+            else:
+                self.series[f"{name} alone" if name in self.series else name] = series
 
     def _joins(self, step: float | None, epoch: float | None, values: Iterable[tuple[str, float]]) -> bool:
         row = len(self.step) - 1

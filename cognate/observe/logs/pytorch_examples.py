@@ -18,14 +18,17 @@ GENERIC = 2  # text: where a folder has a table or a database too, that tells mo
 _VALUE = r"([-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
 _BATCHES = re.compile(rf"^\| epoch\s+(\d+) \|\s*(\d+)/\s*(\d+) batches \| lr {_VALUE} \| ms/batch\s+\S+ \| loss\s+{_VALUE}")
 _EPOCH_END = re.compile(rf"^\| end of epoch\s+(\d+) \|.*?valid loss\s+{_VALUE}")
-_METERS = re.compile(r"^(?:Epoch|Train(?:ing)?|Test|Val(?:idation)?|Eval(?:uation)?):?\s*(?:\[(\d+)\])?\s*\[\s*(\d+)/(\d+)\]\s")
-_METER = re.compile(rf"([A-Za-z][\w@. ]*?)\s+{_VALUE}\s*\(\s*{_VALUE}\)")
+_METERS = re.compile(
+    r"^(?:Epoch|Train(?:ing)?|Test|Val(?:idation)?|Eval(?:uation)?):?\s*(?:\[(\d+)\])?\s*\[\s*(\d+)/(\d+)\]\s"
+    r"(?=.*\d\s*\(\s*(?:\d|nan|inf))"
+)
+_METER = re.compile(rf"([A-Za-z][\w@. /]*?):?\s+{_VALUE}(?:\s*\(\s*{_VALUE}\))?(?=\s|$)")
 _MEANS = re.compile(r"^\s*\*+\s+\S*Acc@1")
 _MEAN = re.compile(rf"([A-Za-z][\w@]*):?\s+{_VALUE}")
 _MNIST = re.compile(rf"^Train Epoch: (\d+) \[\s*(\d+)/(\d+) \(\d+%\)\]\s*Loss: {_VALUE}")
 _TESTED = re.compile(rf"^Test set: Average loss: {_VALUE}(?:, Accuracy: (\d+)/(\d+))?")
 _SIGN = re.compile("|".join(one.pattern for one in (_BATCHES, _METERS, _MNIST)))
-_SPEEDS = ("Time", "Data", "time", "data")
+_SPEEDS = ("time", "data", "eta", "max mem", "mem", "memory", "batch time", "data time")
 fits = signature(_SIGN)
 
 
@@ -75,9 +78,9 @@ class _Example(TextLog):
             means = [*self._means, *((f"val {name}", float(text)) for name, text in _MEAN.findall(line))]
             self._means = []
             return Told(list(dict(means).items()))
-        meters = [(name, last, mean) for name, last, mean in _METER.findall(line, found.end()) if name not in _SPEEDS]
+        meters = [meter for meter in _METER.findall(line, found.end()) if meter[0].lower() not in _SPEEDS]
         if line.startswith(("Epoch", "Train")):
             epoch = float(found[1]) if found[1] else None
             return Told([(name, float(last)) for name, last, _ in meters], float(found[2]), float(found[3]), epoch)
-        self._means = [(f"val {name}", float(mean)) for name, _, mean in meters]
+        self._means = [(f"val {name}", float(mean)) for name, _, mean in meters if mean]
         return Told([])

@@ -7,6 +7,7 @@ training, and where it is no table, no JSON and no source code.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _OTHERS = {
     *(".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".xml", ".html", ".htm"),
     *(".py", ".pyi", ".ipynb", ".md", ".rst", ".tex", ".sh", ".c", ".cpp", ".cu", ".h", ".js", ".ts", ".lock", ".patch", ".diff"),
 }
+_CODE = re.compile(r"(?:def|class|import|from|return|if|for|static|void|#include)\b|[}{]")
 _LEAST = 3  # lines with a metric
 
 
@@ -42,15 +44,18 @@ def fits(lines: Sequence[str]) -> bool:
     if not lines or _structured(lines):
         return False
     shapes = Shapes()
-    found = losses = 0
+    counted = 0
+    losses: set[float] = set()
     for line in lines:
         told = shapes(line)
         if told is not None and told.values:
-            found += 1
-            losses += told.step is not None or told.epoch is not None or any("loss" in name for name, _ in told.values)
-        if found >= _LEAST and losses:
-            return True
-    return found > 0 and losses > 0 and len(lines) <= 10 and all(len(line) < 300 for line in lines)
+            counted += told.step is not None or told.epoch is not None
+            losses.update(value for name, value in told.values if "loss" in name)
+            if counted >= _LEAST:
+                return True
+    # Without a counter, or in a log that has just begun: several losses that are no lines of source code.
+    code = sum(bool(_CODE.match(line)) for line in lines)
+    return not code and (len(losses) >= _LEAST or (counted > 0 and len(lines) <= 10))
 
 
 def _structured(lines: Sequence[str]) -> bool:

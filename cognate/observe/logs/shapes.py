@@ -129,7 +129,7 @@ def _narrow(plan: _Plan) -> tuple[_Plan, frozenset[int]]:
 
 
 def _plan(line: str) -> _Plan | None:
-    if _SETTINGS.search(line):
+    if _SETTINGS.search(line) or "kipping" in line:  # "loss is nan, skipping this batch" is no value of the curve
         return None
     told = read_line(line)
     places = {match.start(): index for index, match in enumerate(_NUMBER.finditer(told.text))}
@@ -165,4 +165,4 @@ def _is_series(metric: PrintedMetric, counted: bool) -> bool:
     if metric.role is not None:
         return True
     words = metric.name.split("_")
-    return counted and len(words) <= 5 and not any(word in _NOT_A_SERIES for word in words) and not metric.name.isdigit()
+    return counted and len(words) <= 5 and not any(word in _NOT_A_SERIES for word in words) and not metric.name[:1].isdigit()

@@ -9,11 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cognate.case.line_metrics import BARE, bare_role
+from cognate.case.line_metrics import BARE as SPLITS
+from cognate.case.line_metrics import bare_role
 from cognate.errors import CaseError
 from cognate.observe.logs.axis import Axis, axis
 from cognate.observe.logs.endings import Endings, untagged
-from cognate.observe.logs.points import Points, Told
+from cognate.observe.logs.points import BARE, Points, Told
 from cognate.observe.logs.roles import assign
 from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.stream import Lines, head
@@ -78,7 +79,7 @@ class TextLog:
                     endings.went_on()
                     had_alert = False
                 add(told)
-            if lines.alert and (told is None or not told.values):
+            if lines.alert and (told is None or not told.values or "topping" in line):
                 endings.see(line)
                 had_alert = True
         self.cut = lines.cut
@@ -101,8 +102,7 @@ class TextLog:
         """
         points, endings = self.points, self.endings
         singles = _single(points) if once else {}
-        for name in singles:
-            del points.series[name]
+        points.settle()
         if not points.series:
             raise CaseError(f"{self.file} tells no metric of training that can be read; give the log that holds its loss.")
         counts = {name: len(series.at) for name, series in points.series.items()}
@@ -168,7 +168,7 @@ def spelling(name: str, points: Points) -> str:
     """The name by which a role is found: "norm" is the gradient's, "val" a loss where its values are not an accuracy's."""
     if name in ("norm", "train_norm") and "grad_norm" not in points.series:
         return "grad_norm"  # beside a loss it is the gradient's, in every script that prints one
-    if name not in BARE:
+    if name not in SPLITS:
         return name
     values = points.series[name].values
     role = bare_role(name, values, all(value.is_integer() for value in values))
@@ -187,11 +187,10 @@ def _role(name: str, role: str, points: Points) -> str:
 
 
 def _single(points: Points) -> dict[str, float]:
-    """Series of one value without a counter beside longer ones: settings, and results at the end."""
+    """Take out the series of one value without a counter beside longer ones: settings, and results at the end."""
     longest = max((len(series.at) for series in points.series.values()), default=0)
-    if longest < 3:
-        return {}
-    return {name: series.values[0] for name, series in points.series.items() if len(series.at) == 1 and not series.placed}
+    lone = [key for key, series in points.series.items() if len(series.at) == 1 and key.endswith(BARE)] if longest > 2 else []
+    return {key.removesuffix(BARE): points.series.pop(key).values[0] for key in lone}
 
 
 def _planned(points: Points, places: Axis) -> int:
