@@ -158,7 +158,7 @@ def run_of(
     clock = next((name for name, role in roles.items() if role == "step"), None)
     if clock is not None and (calls or table.unit == "row") and table.count_by(clock):
         del table.columns[clock]
-    elif calls and table.unit == "step" and table.steps == list(range(len(table.steps))):
+    elif calls and table.unit == "step" and table.steps == array("q", range(len(table.steps))):
         table.unit = "row"  # nobody gave the steps, and nothing says what the calls count
     own = {"t"} if table.columns.get(clock or "") is None else {"t", "step"}  # these the log has besides its columns
     roles = {name: f"user.{name}" if role in own else role for name, role in roles.items()}
