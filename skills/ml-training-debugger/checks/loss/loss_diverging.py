@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 from cognate.case.curves import Curve, extent, logged, loss_curves, shown, validation_curves, validation_metric_curves
 from cognate.case.printed import printed_metrics
@@ -46,7 +47,7 @@ def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> It
         numbers = finite(curve.values)
         places = [index for index, value in enumerate(curve.values) if value is not None]
         found = divergence(numbers, factor, tail)
-        if found is None:
+        if found is None or (logged(case) and _lucky(numbers)):
             jump = _jump(case, curve) if logged(case) else None
             yield jump or Clear(f"{curve.title} {extent(numbers)}, {shown(numbers[0])} at first and {shown(numbers[-1])} at last")
             continue
@@ -63,6 +64,15 @@ def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> It
             onset_step=curve.onset(onset),
             severity=Severity.WARNING if logged(case) and _as_good(case) else None,
         )
+
+
+def _lucky(numbers: list[float]) -> bool:
+    """Whether the minimum is the luck of few noisy batches: what was usual around it reaches up to the level at the end."""
+    levels = block_medians(numbers, 20)
+    at = len(numbers) * levels.index(min(levels)) // len(levels)
+    width = max(8, len(numbers) // 5)
+    usual = sorted(numbers[max(0, at - width) : at + 1 + width // 4])
+    return median(numbers[-max(3, len(numbers) * 15 // 100) :]) <= usual[len(usual) * 4 // 5]
 
 
 def _jump(case: Case, curve: Curve) -> Finding | None:
