@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, cast
+from itertools import compress, islice, pairwise
+from operator import lt
+from typing import Any, TypeVar, cast
 
 from cognate.case.case import Case
 from cognate.case.printed import PrintedSeries, printed_metrics
@@ -15,6 +16,7 @@ from cognate.case.series import finite
 
 # A judgement looks at medians of stretches anyway; a million values more would only make it slow.
 LONGEST = 20_000
+Value = TypeVar("Value")
 _VALIDATION = ("val", "valid", "validation", "eval", "test", "dev")
 
 
@@ -156,7 +158,7 @@ def _recorded(case: Case, column: str, name: str, whole: bool) -> tuple[Curve, .
         label = str(optimizers[where[part[0]]] or "") if optimizers and len(names) > 1 else ""
         if len(parts) > 1 and not label:
             label = f"segment {index + 1}"
-        own = _stretches([values[at] for at in part], [steps[at] for at in part], len(part) if whole else LONGEST)
+        own = _stretches(_at(values, part), _at(steps, part), len(part) if whole else LONGEST)
         curves.append(Curve(name, source, *own, part=label, concurrent=alternating or moving, unit=_unit(case)))
     return tuple(curves)
 
@@ -175,19 +177,25 @@ def _unit(case: Case) -> str:
 
 
 def _steps(case: Case, where: Sequence[int]) -> list[int]:
-    rows, steps = case.metrics.take("step")
+    rows, steps = _counted(case) if len(case.metrics) > LONGEST else case.metrics.take("step")
     if rows == where:
-        return [int(step or 0) for step in steps]
+        return cast("list[int]", steps) if len(rows) > LONGEST else [int(step or 0) for step in steps]
     known = dict(zip(rows, steps, strict=True))
     return [int(known.get(row) or 0) for row in where]
+
+
+@lru_cache(maxsize=2)
+def _counted(case: Case) -> tuple[Sequence[int], list[int]]:
+    """The steps of a long run, which every column asks for."""
+    rows, steps = case.metrics.take("step")
+    return rows, [int(step or 0) for step in steps]
 
 
 def _parts(
     where: Sequence[int], steps: Sequence[int], segments: Sequence[Any] | None, optimizers: Sequence[Any] | None
 ) -> list[Sequence[int]]:
     """Cut where a segment or an optimizer changes, or where the step goes back (a restart): places in `where`."""
-    back = [at for at in range(1, len(steps)) if steps[at] < steps[at - 1]]
-    cuts = {0, *back}
+    cuts = {0, *compress(range(1, len(steps)), map(lt, islice(steps, 1, None), steps))}
     for texts in (segments, optimizers):
         if texts is not None:
             cuts.update(at for at in range(1, len(where)) if texts[where[at]] != texts[where[at - 1]])
@@ -200,12 +208,19 @@ def _stretches(values: list[float | None], steps: list[int], most: int) -> tuple
     if len(values) <= most:
         return tuple(values), tuple(steps)
     width = -(-len(values) // most)
+    every = max(1, width // 9)  # nine of a stretch give its median closely enough, and cost a fifth
     kept: list[float | None] = []
     for low in range(0, len(values), width):
-        stretch = values[low : low + width]
+        stretch = values[low : low + width : every]
         numbers = sorted(value for value in stretch if value is not None)
         kept.append(numbers[len(numbers) // 2] if 2 * len(numbers) > len(stretch) else None)
     return tuple(kept), tuple(steps[::width])
+
+
+def _at(values: list[Value], part: Sequence[int]) -> list[Value]:
+    if isinstance(part, range):
+        return values if len(part) == len(values) else values[part.start : part.stop]
+    return [values[at] for at in part]
 
 
 def _user(case: Case, wanted: Callable[[str], bool]) -> list[Curve]:
@@ -229,7 +244,7 @@ def user_curves(case: Case, name: str) -> tuple[Curve, ...]:
         Curve(
             name,
             "metrics.jsonl: user",
-            *_stretches([values[at] for at in part], [steps[at] for at in part], LONGEST),
+            *_stretches(_at(values, part), _at(steps, part), LONGEST),
             part=f"segment {index}" if len(parts) > 1 else "",
             unit=_unit(case),
         )

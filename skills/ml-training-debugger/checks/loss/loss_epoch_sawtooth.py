@@ -47,10 +47,9 @@ def loss_epoch_sawtooth(
     if not logged(case) and not case.events("call"):
         yield Skip("no step of a training loop was seen", "")
         return
-    losses = {step: loss for step, loss in points(case, "loss") if loss is not None}
-    epochs = [
-        values for begin, end in _epochs(case) if len(values := [losses[s] for s in range(begin, end) if s in losses]) >= least
-    ]
+    bounds = _epochs(case)
+    losses = {step: loss for step, loss in points(case, "loss") if loss is not None} if len(bounds) > boundaries else {}
+    epochs = [values for begin, end in bounds if len(values := [losses[s] for s in range(begin, end) if s in losses]) >= least]
     if len(epochs) <= boundaries:
         yield Skip("too few epochs of twenty steps or more were seen to begin", "train for more epochs")
         return
