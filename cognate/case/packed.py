@@ -16,7 +16,7 @@ from typing import Any, cast
 from cognate.case.schema import MetricsRow
 
 TEXTS = ("optimizer",)
-NUMBERS = tuple(sorted((set(MetricsRow.__annotations__) | {"segment"}) - {*TEXTS, "user", "nonfinite"}))
+NUMBERS = tuple(sorted(set(MetricsRow.__annotations__) - {*TEXTS, "user", "nonfinite"}))
 _WORDS = (*TEXTS, "user", "nonfinite")
 _NAN = float("nan")
 

@@ -88,7 +88,7 @@ def _jump(case: Case, curve: Curve) -> Finding | None:
         Proof.MEASUREMENT,
         (
             Evidence("level before and after", [shown(found.before), shown(found.after)], "falling", curve.source),
-            Evidence("values since", len(places) - found.index, f"of {len(places)}"),
+            Evidence("values since", f"{len(places) - found.index} of {len(places)}"),
         ),
         onset_step=curve.onset(at),
         severity=Severity.WARNING,

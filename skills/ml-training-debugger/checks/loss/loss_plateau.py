@@ -128,7 +128,7 @@ def _finding(curve: Curve, begin: int, levels: tuple[float, float], where: str, 
         (
             Evidence("level of the plateau", shown(level), "falling", curve.source),
             Evidence("level at the start", shown(start)),
-            Evidence("values on the plateau", len(places) - begin, f"of {len(places)}"),
+            Evidence("values on the plateau", f"{len(places) - begin} of {len(places)}"),
         ),
         onset_step=curve.onset(at),
         severity=severity,
