@@ -62,8 +62,13 @@ def loss_diverging(case: Case, *, factor: float = 2.0, tail: float = 0.15) -> It
                 Evidence("level at the start", shown(found.start)),
             ),
             onset_step=curve.onset(onset),
-            severity=Severity.WARNING if logged(case) and _as_good(case) else None,
+            severity=Severity.WARNING if logged(case) and (_harder(numbers, found.end) or _as_good(case)) else None,
         )
+
+
+def _harder(numbers: list[float], end: float) -> bool:
+    """Whether the loss ends below where it began: harder data, or a term that grows, can do that without any loss of skill."""
+    return end < 0.85 * max(numbers[0], median(numbers[:3]))
 
 
 def _lucky(numbers: list[float]) -> bool:

@@ -33,7 +33,7 @@ def loss_not_decreasing(
     that is zero or far too low, labels that do not belong to their inputs, a loss detached from the model. A loss that
     is low from the start (a trained model) is not meant.
     """
-    curves = [curve for curve in loss_curves(case) if len(finite(curve.values)) >= 8 and _steps(curve) >= least_steps]
+    curves = [curve for curve in loss_curves(case) if _long(case, curve, least_steps)]
     if not curves:
         yield Skip(f"the loss is known for fewer than {least_steps} steps or 8 points", "train longer")
     if any(curve.concurrent for curve in curves):
@@ -74,6 +74,11 @@ def _may_fall(curve: Curve) -> bool:
 
 def _steps(curve: Curve) -> int:
     return max(len(curve.values), curve.span)
+
+
+def _long(case: Case, curve: Curve, least: int) -> bool:
+    """Whether the curve covers enough steps; eight epochs of a log always do."""
+    return len(finite(curve.values)) >= 8 and (_steps(curve) >= least or (logged(case) and curve.unit == "epoch"))
 
 
 def _judge(curve: Curve, least_drop: float, low: float) -> Finding | None:

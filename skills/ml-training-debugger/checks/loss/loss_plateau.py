@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from cognate.case.curves import Curve, loss_curves, lr_curves, shown
-from cognate.case.series import block_medians, divergence, finite, standard_error, trend
+from cognate.case.series import block_medians, divergence, finite, noise, standard_error, trend
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Proof, Severity, Skip, rule
 
 _LOG = {"origin": "a log", "log": {"step_unit": "step"}}
@@ -23,6 +23,7 @@ _CLASSES = (*range(2, 11), 20, 50, 100, 1000)
     needs={"log"},
     sources={
         "least": "our calibration on 42 labelled logs: fewer than 40 values show no shelf but one at chance level",
+        "epochs": "our calibration: the mean of an epoch is smooth, and fifteen of them a training",
         "tail": "our calibration: flat for the last three fifths; the end of a cosine schedule is flat for a fifth",
         "gain": "our calibration: of the first level; what gained more has learned and then converged, or may have",
         "still": "a full-batch loss that changes by less than a thousandth for a third of the run is at a stationary point",
@@ -32,7 +33,14 @@ _CLASSES = (*range(2, 11), 20, 50, 100, 1000)
     quiet=Example(info=_LOG, metrics=[{"step": s, "loss": 2.3 / (1 + s / 20) + 0.02 * (s * 7 % 5 - 2)} for s in range(60)]),
 )
 def loss_plateau(
-    case: Case, *, least: int = 40, tail: float = 0.6, gain: float = 0.1, still: float = 1e-3, chance: float = 5e-3
+    case: Case,
+    *,
+    least: int = 40,
+    epochs: int = 15,
+    tail: float = 0.6,
+    gain: float = 0.1,
+    still: float = 1e-3,
+    chance: float = 5e-3,
 ) -> Iterator[Finding | Clear | Skip]:
     """The logged training loss is on a plateau: it stands still at chance level, or where it began, to the end of the run.
 
@@ -50,8 +58,8 @@ def loss_plateau(
     for curve in curves:
         numbers = finite(curve.values)
         found = _chance(curve, numbers, chance, gain)
-        if found is None and len(numbers) >= least:
-            found = _shelf(curve, numbers, tail, gain) or _frozen(case, curve, numbers, still)
+        if found is None and len(numbers) >= (epochs if curve.unit == "epoch" else least):
+            found = _shelf(curve, numbers, tail, gain) or _drowned(curve, numbers) or _frozen(case, curve, numbers, still)
         levels = block_medians(numbers, 5)
         told = found or told
         yield Clear(f"{curve.title} goes from {shown(levels[0])} to {shown(levels[-1])} and stands still nowhere")
@@ -95,6 +103,17 @@ def _shelf(curve: Curve, numbers: list[float], tail: float, gain: float) -> Find
         return None
     mild = Severity.INFO if start - level > 0.5 * gain * start else None
     return _finding(curve, begin, (start, level), "where it nearly began", mild)
+
+
+def _drowned(curve: Curve, numbers: list[float]) -> Finding | None:
+    """A fall over the whole run that is there, by its ranks, and less than one batch differs from the next, and than 2 %."""
+    levels, slope = block_medians(numbers, 10), trend(numbers)
+    fall = levels[0] - levels[-1]
+    if slope is None or not slope.falls or not 0 <= fall < min(noise(numbers), 0.02 * levels[0]) or levels[-1] < 0.05:
+        return None
+    if median(numbers[:3]) - levels[-1] > max(0.1 * levels[-1], 3 * noise(numbers)):
+        return None  # it fell at once, before the first level ends
+    return _finding(curve, 0, (levels[0], levels[-1]), "hardly below where it began", Severity.INFO)
 
 
 def _frozen(case: Case, curve: Curve, numbers: list[float], still: float) -> Finding | None:
