@@ -14,8 +14,6 @@ from cognate.case.packed import pack_fast, pack_plainly
 from cognate.case.store import dumps, read_rows
 from cognate.case.table import Columns, Rows, read_table
 
-polars = pytest.importorskip("polars")
-
 values = st.one_of(st.floats(allow_nan=False, allow_infinity=False, width=32), st.integers(-(2**40), 2**40))
 names = st.sampled_from(["acc", "val/top 5", 'a "quoted" one', "été", "loss:", "user"])
 
