@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cognate.case.formats import TRAINING_SCHEMA
 from cognate.case.store import read_json, read_rows
+from cognate.case.table import Rows, Table, read_table
 from cognate.errors import CaseError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         EnvironmentInfo,
         Event,
         LayersRow,
-        MetricsRow,
         ModelInfo,
         ProbeResult,
         TrainingInfo,
@@ -79,9 +79,9 @@ class Case:
         return cast("EnvironmentInfo", self._mapping("environment", "environment.json"))
 
     @cached_property
-    def metrics(self) -> list[MetricsRow]:
-        """One row a step (`metrics.jsonl`)."""
-        return cast("list[MetricsRow]", self._rows("metrics"))
+    def metrics(self) -> Table:
+        """One row a step (`metrics.jsonl`): rows to walk over, or columns to ask for."""
+        return Rows(self._parts.get("metrics", ())) if self.folder is None else read_table(self.folder / "metrics.jsonl")
 
     @cached_property
     def layers(self) -> list[LayersRow]:
@@ -191,7 +191,7 @@ class Case:
     def steps(self) -> int:
         """Optimizer steps that the run made."""
         seen = self.info.get("integrity", {}).get("steps_seen")
-        return int(seen) if seen else max((int(row.get("step", 0)) for row in self.metrics), default=0)
+        return int(seen) if seen else int(max((step for step in self.metrics.take("step")[1] if step is not None), default=0))
 
 
 def _shallow(value: Any, levels: int = 20) -> bool:

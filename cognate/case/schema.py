@@ -105,6 +105,7 @@ class MetricsRow(TypedDict, total=False):
     user: dict[str, float | None]  # metrics by the user's own names
     nonfinite: dict[str, str]  # field -> "nan" | "inf" | "-inf", where the field itself is null
     epoch: float | None
+    segment: int  # of a foreign log: begins anew where its counter goes back (restart, resume, a second run in the file)
 
 
 class LayersRow(TypedDict, total=False):

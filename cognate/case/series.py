@@ -7,7 +7,6 @@ ranks), because a single bad batch must not decide a diagnosis.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -160,31 +159,6 @@ def divergence(values: Values, factor: float = 2.0, tail: float = 0.15) -> Diver
 
 
 @dataclass(frozen=True)
-class Plateau:
-    """A flat end of a series: where it begins (index into the finite values), its level and noise."""
-
-    start: int
-    level: float
-    noise: float
-
-
-def plateau(values: Values, at_least: int = 10, sigmas: float = 2.0) -> Plateau | None:
-    """The longest flat end, its block medians within `sigmas` standard errors; None below `at_least` values."""
-    numbers = finite(values)
-    if len(numbers) < at_least:
-        return None
-    levels = block_medians(numbers, 20)
-    band = sigmas * standard_error(numbers, len(levels)) + 1e-12 * abs(levels[-1])
-    start = len(levels)
-    while start > 0 and abs(levels[start - 1] - median(levels[start - 1 :])) <= band:
-        start -= 1
-    begin = len(numbers) * start // len(levels)
-    if len(numbers) - begin < at_least:
-        return None
-    return Plateau(begin, median(numbers[begin:]), noise(numbers))
-
-
-@dataclass(frozen=True)
 class Spike:
     """A value far above its surroundings: index, value, and the index at which the series was back, or None."""
 
@@ -222,17 +196,28 @@ class LevelChange:
     after: float
 
 
-def level_change(values: Values, sigmas: float = 4.0) -> LevelChange | None:
-    """The one change of level, by Pettitt's rank test (1979, Appl. Stat. 28:126) at p < 0.01 and `sigmas` of noise."""
-    numbers = finite(values)
-    n = len(numbers)
-    if n < 8:
+def lasting_jump(values: Values, share: float = 0.1, sigmas: float = 8.0) -> LevelChange | None:
+    """The sharpest rise of a positive series from one level to another that it keeps, or None where it has none.
+
+    The levels are medians of a twentieth of the series (five values at least) on either side; they differ by `share` of the lower
+    and by `sigmas` of the noise of such a median; what follows keeps half of the rise to the end, for 15 % of the series.
+    """
+    fine = finite(values)
+    stride = max(1, len(fine) // 400)
+    # A long series by the medians of its stretches: to the place of a jump the rest adds nothing.
+    numbers = [median(fine[low : low + stride]) for low in range(0, len(fine), stride)] if stride > 1 else fine
+    width = max(5, len(numbers) // 20)
+    if len(numbers) < 6 * width or min(numbers) <= 0:
         return None
-    order = sorted(numbers)
-    sums = list(accumulate((bisect_left(order, value) + 1 + bisect_right(order, value)) / 2 for value in numbers))
-    scores = [abs(2 * total - (index + 1) * (n + 1)) for index, total in enumerate(sums[:-1])]
-    best = max(range(n - 1), key=scores.__getitem__)
-    if 2 * math.exp(-6 * scores[best] ** 2 / (n**3 + n**2)) > 0.01:
+    levels = [median(numbers[low : low + width]) for low in range(len(numbers) - width + 1)]
+    rises = {at: levels[at] - levels[at - width] for at in range(width, len(numbers) - max(width, len(numbers) * 15 // 100))}
+    at = max(rises, key=rises.__getitem__)
+    before, rise = levels[at - width], rises[at]
+    error = 1.25 * noise(numbers) / math.sqrt(width)
+    kept = min(levels[at:]) >= before + 0.5 * rise and levels[-1] >= before + 0.5 * rise
+    # A ramp is no jump: half a window to either side the level is already, or still, what it is.
+    sharp = levels[min(len(levels) - 1, at + width)] < before + 2 * rise and levels[max(0, at - 2 * width)] > before - rise
+    if rise <= max(share * before, sigmas * error) or not kept or not sharp:
         return None
-    before, after = median(numbers[: best + 1]), median(numbers[best + 1 :])
-    return LevelChange(best + 1, before, after) if abs(after - before) > sigmas * noise(numbers) else None
+    place = max(range(at - width + 1, at + width), key=lambda index: numbers[index] - numbers[index - 1])
+    return LevelChange(place * stride, before, median(numbers[place:]))

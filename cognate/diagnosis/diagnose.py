@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from cognate.case.case import Case
+from cognate.case.curves import logged, loss_curves, validation_curves
 from cognate.diagnosis.confidence import confidence
 from cognate.diagnosis.model import (
     Crashed,
@@ -30,6 +31,8 @@ from cognate.version import __version__
 # A run is called healthy only where at least this share of its core rules could be checked; below that the honest
 # answer is "inconclusive". Chosen so that a live run passes and a bare loss curve does not.
 CORE_SHARE = 0.5
+# The rule whose finding is the reason why nothing else can be said.
+SHORT = "loss-too-short"
 
 
 def diagnose(case: Case, skills: Iterable[Skill], selection: Selection | None = None) -> Diagnosis:
@@ -256,5 +259,13 @@ def _status(
     core = [o for o in outcomes if o.rule.core and o.status != "ignored"]
     checked = [o for o in core if o.status == "clear"]
     if not core or len(checked) < CORE_SHARE * len(core):
-        return "inconclusive", f"only {len(checked)} of {len(core)} core rules could be checked"
+        return "inconclusive", _open(case, findings, f"{len(checked)} of {len(core)} core rules")
     return "healthy", f"{len(checked)} of {len(core)} core rules were checked and clear"
+
+
+def _open(case: Case, findings: tuple[Diagnosed, ...], checked: str) -> str:
+    """Why nothing can be concluded: a log shows curves alone, and a short one not even these."""
+    short = next((finding.title for finding in findings if finding.name == SHORT), None)
+    if short or not logged(case) or not (loss_curves(case) or validation_curves(case)):
+        return short or f"only {checked} could be checked"
+    return f"its curves give no cause for alarm, but a log lets only {checked} be checked"

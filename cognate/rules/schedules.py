@@ -54,7 +54,7 @@ class Schedule:
 def schedules(case: Case) -> list[Schedule]:
     """The schedulers that were stepped, those within others left out."""
     rows = (case.events("schedules") or [{"schedules": []}])[-1]["schedules"]
-    taken = Counter(row.get("optimizer") for row in case.metrics)
+    taken = Counter(case.metrics.texts("optimizer") or ())
     sites = {e["object"]: e.get("site") for e in case.events("scheduler")}
     found = []
     for row in rows:

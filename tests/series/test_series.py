@@ -16,9 +16,8 @@ def test_every_helper_takes_any_series(values):
     series.trend(values)
     series.noise(values)
     series.moves(values)
-    series.plateau(values)
     series.spikes(values)
-    series.level_change(values)
+    series.lasting_jump(values)
     series.divergence(values)
     series.rises_above(values, 2.0)
     series.never_changes(values, 3)
@@ -101,14 +100,6 @@ def test_divergence_needs_positive_values_and_the_height_of_the_start():
     assert series.divergence(creeping) is None
 
 
-def test_plateau_begins_where_the_fall_ends():
-    values = [3.0 - 0.05 * index for index in range(50)] + [0.5 + 0.01 * math.sin(index) for index in range(150)]
-    found = series.plateau(values)
-    assert found is not None and 40 <= found.start <= 70
-    assert found.level == pytest.approx(0.5, abs=0.02)
-    assert series.plateau([float(index) for index in range(100)]) is None
-
-
 def test_spikes_know_whether_they_recovered():
     calm = zigzag(60, 1.0, 0.02)
     once = [*calm[:30], 9.0, 5.0, *calm[32:]]
@@ -119,8 +110,11 @@ def test_spikes_know_whether_they_recovered():
     assert series.spikes(calm) == []
 
 
-def test_level_change_finds_the_step():
-    change = series.level_change([*zigzag(40, 1.0), *zigzag(40, 3.0)])
-    assert change is not None and change.index == 40
-    assert change.after - change.before == pytest.approx(2.0, abs=0.1)
-    assert series.level_change(zigzag(80)) is None
+def test_a_lasting_jump_is_sharp_and_kept():
+    jump = series.lasting_jump([*zigzag(40, 1.0), *zigzag(40, 3.0)])
+    assert jump is not None and jump.index == 40
+    assert jump.after - jump.before == pytest.approx(2.0, abs=0.1)
+    assert series.lasting_jump(zigzag(80)) is None
+    assert series.lasting_jump([*zigzag(40, 1.0), *zigzag(10, 3.0), *zigzag(40, 1.0)]) is None
+    assert series.lasting_jump([1.0 + 0.02 * index for index in range(100)]) is None
+    assert series.lasting_jump([*zigzag(40, 1.0), *(0.5 + 2.5 / (1 + index / 10) for index in range(80))]) is None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
+from cognate.case.curves import logged, metric_curves
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.flow import flows
 from cognate.rules.training import commonest_site, modules, number
@@ -38,9 +39,10 @@ def grad_exploding(
     if thrown:
         yield thrown
         return
-    rows = [r for r in case.metrics if "grad_norm" in r]
-    flags = [r for r in rows if "grad_norm" in r.get("nonfinite", {})]
-    values = [(int(r["step"]), norm) for r in rows if (norm := r.get("grad_norm")) is not None]
+    curves = metric_curves(case, "grad_norm", "gradient norm")
+    norms = [(step, norm) for curve in curves for step, norm in zip(curve.steps, curve.values, strict=True)]
+    flags = any(norm is None for _, norm in norms)
+    values = [(step, norm) for step, norm in norms if norm is not None]
     if len(values) < 8:
         yield Skip("fewer than 8 gradient norms were recorded", "run more steps")
         return
@@ -50,14 +52,14 @@ def grad_exploding(
     if base <= 0 or onset is None:
         yield Clear(f"grad norm {number(min(v for _, v in values))}–{number(peak)} over {len(values)} steps")
         return
-    clipped = any("clip" in r for r in case.metrics)
+    clipped = case.metrics.has("clip")
     level = [v for s, v in values if s >= onset]
     lasting = len(level) >= 3 and median(level) > growth / 10 * base
     yield Finding(
         title=f"gradients explode: their norm rises from {number(base)} to {number(peak)} at step {peak_step}"
-        + ("" if clipped else " and nothing clips it"),
+        + ("" if clipped or logged(case) else " and nothing clips it"),
         proof=Proof.MEASUREMENT,
-        severity=Severity.ERROR if (lasting or flags) and not clipped else Severity.INFO if clipped else None,
+        severity=_severity(case, lasting or flags, clipped),
         evidence=(
             Evidence("early median of the gradient norm", base, "", "metrics.jsonl"),
             Evidence("largest gradient norm", peak, f"≤ {growth:g}× the early median", f"step {peak_step}"),
@@ -67,6 +69,13 @@ def grad_exploding(
             "Clip: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) between backward and step; then look at rate and init."
         ),
     )
+
+
+def _severity(case: Case, bad: bool, clipped: bool) -> Severity | None:
+    """By what it did; in somebody's log, which does not tell of clipping, never an error by itself."""
+    if clipped:
+        return Severity.INFO
+    return Severity.ERROR if bad and not logged(case) else None
 
 
 def _recurrent(case: Case, reuse: int) -> bool:
@@ -81,7 +90,7 @@ def _thrown(case: Case, reuse: int, steep: float, burst: float) -> Finding | Non
     """A first burst of the weights that a gradient far beyond the expected one made, at weights that had hardly moved."""
     rows = [r for r in case.metrics[:12] if r.get("update_ratio") is not None]
     at = next((i for i, r in enumerate(rows) if (r.get("update_ratio") or 0.0) > burst), None)
-    if at is None or any("clip" in r for r in case.metrics) or not _recurrent(case, reuse):
+    if at is None or case.metrics.has("clip") or not _recurrent(case, reuse):
         return None
     row = rows[at]
     norm, first, loss = row.get("grad_norm"), rows[0].get("grad_norm"), rows[0].get("loss")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from cognate.case.curves import Curve, loss_series
+from cognate.case.curves import Curve, logged, loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
 from cognate.rules.training import commonest_site, number
 
@@ -48,6 +48,9 @@ def grad_spike(case: Case, *, times: float = 10.0, least: int = 3, rare: float =
     The loss of the very batch is the outlier, and the level of the ordinary batches is higher after it than before. Spikes after
     which training goes on as before do no harm, and where gradients are clipped they cannot.
     """
+    if logged(case):
+        yield Skip("a log does not tell whether gradients are clipped: leaps of the loss are told by loss-spike", "")
+        return
     curve = loss_series(case)
     losses = [v for v in curve.values if v is not None] if curve else []
     if curve is None or len(losses) < 3 * AROUND or len(losses) < len(curve.values):

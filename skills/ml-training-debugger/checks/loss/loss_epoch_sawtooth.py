@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
-from cognate.case.curves import shown
+from cognate.case.curves import logged, points, shown
 from cognate.case.series import standard_error
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Proof, Severity, Skip, rule
 
@@ -26,7 +27,7 @@ def _parts(fall: float) -> dict:
     name="loss-epoch-sawtooth",
     severity=Severity.INFO,
     kind=Kind.SYMPTOM,
-    needs={"events.call"},
+    needs={"metrics.loss"},
     sources={
         "sigmas": "taxonomy, loss-epoch-sawtooth: a step of more than three standard errors (a proposal there)",
         "boundaries": "our calibration: three boundaries in a row separate a habit from one lucky epoch",
@@ -43,10 +44,12 @@ def loss_epoch_sawtooth(
     Samples that come back are known by heart while new ones are not: the model memorises. Normal where a large model is tuned on
     little data for several epochs; elsewhere data that are not shuffled, or more epochs than they carry.
     """
-    losses = {int(row["step"]): loss for row in case.metrics if (loss := row.get("loss")) is not None}
-    epochs = [
-        values for begin, end in _epochs(case) if len(values := [losses[s] for s in range(begin, end) if s in losses]) >= least
-    ]
+    if not logged(case) and not case.events("call"):
+        yield Skip("no step of a training loop was seen", "")
+        return
+    bounds = _epochs(case)
+    losses = {step: loss for step, loss in points(case, "loss") if loss is not None} if len(bounds) > boundaries else {}
+    epochs = [values for begin, end in bounds if len(values := [losses[s] for s in range(begin, end) if s in losses]) >= least]
     if len(epochs) <= boundaries:
         yield Skip("too few epochs of twenty steps or more were seen to begin", "train for more epochs")
         return
@@ -72,7 +75,16 @@ def loss_epoch_sawtooth(
 
 
 def _epochs(case: Case) -> list[tuple[int, int]]:
-    """First step and end of each pass over the loader that most optimizer steps were made from, while they are known."""
+    """First step and end of each pass over the loader that most optimizer steps were made from, while they are known.
+
+    In a log: of each whole epoch that it counts.
+    """
+    if logged(case):
+        begins: dict[int, int] = {}
+        for step, epoch in points(case, "epoch"):
+            if epoch is not None:
+                begins.setdefault(math.floor(epoch), step)
+        return list(pairwise(begins.values())) if len(begins) > 1 else []
     passes: dict[str, list[int]] = {}
     for call in case.events("call", name="loader_iter"):
         passes.setdefault(str(call.get("object")), []).append(int(call["step"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 
 from cognate.case.curves import Curve, loss_curves
 from cognate.case.printed import printed_metrics
@@ -43,27 +43,29 @@ def loss_nan_hidden_by_logger(case: Case, *, at_least: int = 2, at_least_steps: 
     dead run looks like one that has reached a loss of exactly 0. The NaN gradient norm or evaluation loss beside it
     tells the two apart. Scripts that print `nan_to_num(loss)` or a `nanmean` do the same.
     """
-    rows = cast("list[dict[str, Any]]", case.metrics)
-    finding = _zeros(rows, at_least) or _printed_over(case, at_least_steps)
+    finding = _zeros(case, at_least) or _printed_over(case, at_least_steps)
     yield finding or Clear("no loss of exactly 0.0 beside a NaN, and printed losses agree with the recorded ones")
 
 
-def _zeros(rows: list[dict[str, Any]], at_least: int) -> Finding | None:
+def _zeros(case: Case, at_least: int) -> Finding | None:
     """Losses logged as exactly 0.0 whose gradient norm, or all later evaluations, are NaN."""
-    hidden = [row for row in rows if row.get("loss") == 0.0 and _nan(row, "grad_norm")]
+    where, losses = case.metrics.take("loss")
+    if 0.0 not in losses:
+        return None
+    norms = dict(zip(*case.metrics.take("grad_norm"), strict=True))
+    zeros = [row for row, loss in zip(where, losses, strict=True) if loss == 0.0]
+    hidden = [row for row in zeros if row in norms and norms[row] is None]
     what = "gradient norm"
     if not hidden:
-        logged = [row for row in rows if "loss" in row]
-        zero = [index for index, row in enumerate(logged) if row.get("loss") == 0.0 and "grad_norm" not in row]
-        hidden = [logged[index] for index in zero]
-        since = hidden[0].get("step", 0) if hidden else 0
-        later = [row for row in rows if "val_loss" in row and row.get("step", 0) >= since]
-        if not later or not all(_nan(row, "val_loss") for row in later):
+        hidden = [row for row in zeros if row not in norms]
+        evaluations = list(zip(*case.metrics.take("val_loss"), strict=True))
+        later = [value for row, value in evaluations if hidden and row >= hidden[0]]
+        if not later or any(value is not None for value in later):
             return None
         what = "evaluation loss"
     if len(hidden) < at_least:
         return None
-    step = int(hidden[0].get("step", 0))
+    step = int(case.metrics[hidden[0]].get("step") or 0)
     return Finding(
         f"the loss is NaN from step {step} on although the log shows exactly 0.0 ({len(hidden)} entries): the {what} "
         "beside it is NaN, and the Trainer leaves NaN out of the loss that it logs",
@@ -75,10 +77,6 @@ def _zeros(rows: list[dict[str, Any]], at_least: int) -> Finding | None:
         _FIX,
         onset_step=step,
     )
-
-
-def _nan(row: dict[str, Any], key: str) -> bool:
-    return row.get(key) is None and bool((row.get("nonfinite") or {}).get(key))
 
 
 def _printed_over(case: Case, at_least: int) -> Finding | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from cognate.case.curves import Curve, extent, loss_curves, shown
+from cognate.case.curves import Curve, extent, logged, loss_curves, shown
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Location, Proof, Severity, Skip, rule
 from cognate.rules.birth import birth
 from cognate.rules.training import where
@@ -31,7 +31,7 @@ def loss_nonfinite(case: Case) -> Iterator[Finding | Clear | Skip]:
     learning rate that is too high, log or division of zero, a softmax over a fully masked row, float16 overflow, NaN in
     the data. A single bad step from which the loss returns is reported as a warning.
     """
-    curves = loss_curves(case)
+    curves = loss_curves(case, whole=None in case.metrics.take("loss")[1])
     if not curves:
         yield Skip("no training loss was recorded or printed", "print the loss, or observe the run with `cognate run`")
     for curve in curves:
@@ -68,14 +68,21 @@ def _finding(case: Case, curve: Curve) -> Finding:
         tuple(evidence),
         location=Location.of(born.site, born.module) if born is not None else None,
         onset_step=curve.onset(first),
-        severity=None if values[-1] is None else Severity.WARNING,
+        severity=None if values[-1] is None else Severity.INFO if logged(case) and _warming(values) else Severity.WARNING,
     )
+
+
+def _warming(values: Sequence[float | None]) -> bool:
+    """Whether only the first few values are not finite: a mean over nothing, or a loss scale that settles."""
+    last = max(index for index, value in enumerate(values) if value is None)
+    return last < max(3, 0.05 * len(values)) and len(values) >= 10
 
 
 def _word(case: Case, curve: Curve, index: int) -> str:
     if curve.texts:
         text = curve.texts[index].lower()
         return "NaN" if "nan" in text else "infinite"
-    flags = [row.get("nonfinite", {}).get("loss") for row in case.metrics if row.get("step") == curve.steps[index]]
-    flag = next(filter(None, flags), "")
+    rows, steps = case.metrics.take("step")
+    here = (row for row, step in zip(rows, steps, strict=True) if step == curve.steps[index])
+    flag = next(filter(None, (case.metrics.flag(row, "loss") for row in here)), "")
     return "NaN" if flag == "nan" else "infinite" if flag else "not finite"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median
 
-from cognate.case.curves import Curve, loss_curves, shown
+from cognate.case.curves import Curve, logged, loss_curves, shown, validation_curves
 from cognate.case.series import block_medians, divergence, finite, noise, standard_error, trend
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Kind, Proof, Severity, Skip, rule
 
@@ -33,14 +33,17 @@ def loss_not_decreasing(
     that is zero or far too low, labels that do not belong to their inputs, a loss detached from the model. A loss that
     is low from the start (a trained model) is not meant.
     """
-    curves = [curve for curve in loss_curves(case) if len(finite(curve.values)) >= 8 and _steps(curve) >= least_steps]
+    curves = [curve for curve in loss_curves(case) if _long(case, curve, least_steps)]
     if not curves:
         yield Skip(f"the loss is known for fewer than {least_steps} steps or 8 points", "train longer")
     if any(curve.concurrent for curve in curves):
         yield Clear("several losses alternate and play against each other: none has to fall")
         return
+    generalises = logged(case) and any(_falls(one) for one in validation_curves(case))
     for curve in curves:
-        finding = _judge(curve, least_drop, low)
+        finding = None if generalises else _judge(curve, least_drop, low)
+        if finding is not None and logged(case) and _may_fall(curve):
+            finding = replace(finding, severity=Severity.INFO)
         if finding is not None and (whole := _continued(case, curve)) is not None and _judge(whole, least_drop, low) is None:
             yield Clear(f"{curve.title} goes on from a training whose loss fell")
             continue
@@ -58,8 +61,24 @@ def _continued(case: Case, curve: Curve) -> Curve | None:
     return replace(curve, values=values, steps=steps)
 
 
+def _falls(curve: Curve) -> bool:
+    slope = trend(curve.values)
+    return slope is not None and slope.falls
+
+
+def _may_fall(curve: Curve) -> bool:
+    """Whether the trend points down, and its interval leaves room for a fall by a tenth: too noisy to be held against it."""
+    levels, slope = block_medians(curve.values, 60), trend(curve.values)
+    return slope is not None and slope.slope < 0 and slope.low * len(levels) < -0.1 * abs(levels[0])
+
+
 def _steps(curve: Curve) -> int:
     return max(len(curve.values), curve.span)
+
+
+def _long(case: Case, curve: Curve, least: int) -> bool:
+    """Whether the curve covers enough steps; eight epochs of a log always do."""
+    return len(finite(curve.values)) >= 8 and (_steps(curve) >= least or (logged(case) and curve.unit == "epoch"))
 
 
 def _judge(curve: Curve, least_drop: float, low: float) -> Finding | None:

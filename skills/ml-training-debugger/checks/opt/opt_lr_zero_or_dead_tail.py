@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cognate.case.curves import Curve, extent, lr_curves, shown
+from cognate.case.curves import Curve, extent, logged, loss_curves, lr_curves, points, shown
+from cognate.case.series import trend
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Severity, Skip, rule
 from cognate.rules.source import argument_origin
 
@@ -39,7 +40,9 @@ def opt_lr_zero_or_dead_tail(
         yield Skip(f"fewer than {least} learning rates are known", "log the learning rate, or observe with `cognate run`")
     for curve in curves:
         rates = [abs(value) for value in curve.values if value is not None]
-        finding = None if _moved(case, curve) else _judge(curve, rates, dead, max(least, share * len(rates)))
+        finding = (
+            None if _moved(case, curve) or _rounded(case, rates) else _judge(curve, rates, dead, max(least, share * len(rates)))
+        )
         yield (replace(finding, location=_place(case)) if finding else None) or Clear(
             f"{curve.title} {extent(rates)}, {shown(rates[-1])} at last"
         )
@@ -55,7 +58,13 @@ def _place(case: Case) -> Location | None:
 def _moved(case: Case, curve: Curve) -> bool:
     """Whether weights moved at steps whose recorded rate was zero: then the rate is not the one that was used."""
     zero = {step for step, value in zip(curve.steps, curve.values, strict=True) if value == 0}
-    return any((row.get("update_ratio") or 0.0) > 0 and row.get("step") in zero for row in case.metrics)
+    return bool(zero) and any((ratio or 0.0) > 0 and step in zero for step, ratio in points(case, "update_ratio"))
+
+
+def _rounded(case: Case, rates: list[float]) -> bool:
+    """Whether a log that shows 0 throughout shows a loss that falls: then 0 is what was left of a small rate in print."""
+    falls = (trend(loss.values) for loss in loss_curves(case)) if logged(case) and not any(rates) else ()
+    return any(slope is not None and slope.falls for slope in falls)
 
 
 def _judge(curve: Curve, rates: list[float], dead: float, enough: float) -> Finding | None:

@@ -110,9 +110,12 @@ def _long(case: Case, rates: list[float], known: list[Schedule], low: float, sha
 
 def _rates(case: Case) -> list[list[float]]:
     """The rates of each optimizer: another one's rate is no rise."""
-    labels = sorted({str(r.get("optimizer", "")) for r in case.metrics})
-    rows = [(str(r.get("optimizer", "")), rate) for r in case.metrics if (rate := r.get("lr")) is not None]
-    return [[rate for label, rate in rows if label == one] for one in labels]
+    where, rates = case.metrics.take("lr")
+    labels = case.metrics.texts("optimizer")
+    if labels is None:
+        return [[rate for rate in rates if rate is not None]]
+    own = list(zip((labels[row] for row in where), rates, strict=True))
+    return [[rate for label, rate in own if label == one and rate is not None] for one in sorted(set(labels), key=str)]
 
 
 def _planned(schedule: Schedule | None) -> float | None:
