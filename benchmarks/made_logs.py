@@ -8,15 +8,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.written_logs import binaries
+
 STEPS = range(1, 25)
 CURVE = {step: 2.0 / step for step in STEPS}
 MLFLOW = "metrics (key TEXT, value REAL, timestamp INTEGER, run_uuid TEXT, step INTEGER, is_nan INTEGER)"
+RUNS = "runs (run_uuid TEXT, name TEXT, status TEXT, lifecycle_stage TEXT)"
 TRACKIO = "metrics (run_id TEXT, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT)"
 
 
 def made() -> dict[str, bytes]:
     """A small healthy log of each format, by the name that its file usually has."""
-    return {**_tables(), **_json(), **_printed(), **_stores()}
+    return {**_tables(), **_json(), **_printed(), **_stores(), **binaries(CURVE)}
 
 
 def _lines(line: Callable[[int], str], header: str = "") -> bytes:
@@ -91,16 +94,18 @@ def _printed() -> dict[str, bytes]:
 def _stores() -> dict[str, bytes]:
     mlflow = [("loss", CURVE[n], 1_700_000_000_000 + n, "abc", n, 0) for n in STEPS]
     trackio = [("1", f"2024-01-01T10:00:{n:02}", "run", n, json.dumps({"loss": CURVE[n]})) for n in STEPS]
-    return {"mlflow.db": _database(MLFLOW, mlflow), "trackio.db": _database(TRACKIO, trackio)}
+    runs = [("abc", "a run", "FINISHED", "active")]
+    return {"mlflow.db": _database({MLFLOW: mlflow, RUNS: runs}), "trackio.db": _database({TRACKIO: trackio})}
 
 
-def _database(table: str, rows: list[tuple[object, ...]]) -> bytes:
-    """A SQLite file with one table."""
+def _database(tables: dict[str, list[tuple[object, ...]]]) -> bytes:
+    """A SQLite file with these tables."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "x.db"
         store = sqlite3.connect(file)
-        store.execute(f"CREATE TABLE {table}")
-        store.executemany(f"INSERT INTO metrics VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        for table, rows in tables.items():
+            store.execute(f"CREATE TABLE {table}")
+            store.executemany(f"INSERT INTO {table.partition(' ')[0]} VALUES ({', '.join('?' * len(rows[0]))})", rows)
         store.commit()
         store.close()
         return file.read_bytes()

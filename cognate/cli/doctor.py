@@ -82,7 +82,9 @@ def doctor(asked: Asked) -> int:
 def _may_be_runs(asked: Asked) -> bool:
     """Whether to ask what runs the targets name: not for a script, which is what is examined most."""
     target = asked.target or ""
-    return bool(asked.more or asked.run) or (target != "" and not target.endswith((".py", ".ipynb", ".sh", ".json")))
+    return bool(asked.more or asked.run or "://" in target) or (
+        target != "" and not target.endswith((".py", ".ipynb", ".sh", ".json"))
+    )
 
 
 def _recorded(target: str | None) -> Path | None:

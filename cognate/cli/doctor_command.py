@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 from cognate.cli.common import Format, FormatOption, OutputOption, PythonOption, QuietOption, VerboseOption, examples
 from cognate.cli.doctor import Asked
 from cognate.cli.doctor import doctor as diagnose
+from cognate.errors import UsageError
 
 COMMAND_LINE = "cognate.command_line"
 
@@ -91,6 +92,8 @@ def doctor(
     Exit code 1 where a finding is at or above gate.fail-on (default: error), 0 where none is.
     """
     words = ctx.meta.get(COMMAND_LINE)
+    if (words is not None or module is not None or log is not None) and (run is not None or len(targets or []) > 1):
+        raise UsageError("Several targets and --run are for runs: leave out the command line, -m and --log.")
     asked = Asked(
         targets[0] if targets else None, words, module, python, log, case, fix, dry_run, yes, undo, bundle, columns, run,
         tuple((targets or [])[1:]), style, output, quiet, verbose,

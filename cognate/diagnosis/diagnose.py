@@ -152,6 +152,8 @@ def _explainer(rule: Rule, finding: Finding, fired: list[tuple[Rule, Finding]]) 
         if rule.name in other.explains
         and other.name != rule.name
         and _kind(other, its) is Kind.CAUSE
+        # What is only worth knowing must not take the place of what is wrong.
+        and (_severity(other, its) is not Severity.INFO or _severity(rule, finding) is Severity.INFO)
         and (its.onset_step or 0) <= (finding.onset_step if finding.onset_step is not None else 1 << 60)
         # Of two causes that explain each other, the one with the stronger proof stands.
         and not (other.name in rule.explains and _strength(other, its) >= _strength(rule, finding))

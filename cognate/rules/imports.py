@@ -119,9 +119,9 @@ def handler_says(row: ImportTrace) -> tuple[Evidence, ...]:
 
 
 def weight(row: ImportTrace) -> Severity:
-    """How bad the failure of this import is: it stops the script, its silence misleads, or a fallback may be meant."""
+    """How bad the failure of this import is: it stops the script, its silence misleads, or it may never be run or be meant."""
     if fails_aloud(row):
-        return Severity.ERROR if certain(row) else Severity.WARNING
+        return Severity.ERROR if certain(row) else Severity.INFO
     guard = row.get("guard", {})
     return Severity.ERROR if guard.get("use") else Severity.WARNING if guard.get("message") else Severity.INFO
 
@@ -141,7 +141,8 @@ def place_of(case: Case, item: Mapping[str, Any]) -> Location | None:
 
 def off_by_edit(row: ImportTrace) -> bool:
     """Whether the missing module would be found without the edits of sys.path."""
-    return row.get("status") == "missing" and bool(row.get("counterfactual", {}).get("then"))
+    then = row.get("counterfactual", {})
+    return row.get("status") == "missing" and then.get("without") == "the edits of sys.path" and bool(then.get("then"))
 
 
 def told_elsewhere(case: Case, row: ImportTrace) -> bool:

@@ -40,6 +40,7 @@ def test_llama_factory(imported):
     assert column(case, "step") == [5, 10]
     assert column(case, "t") == [65.0, 86_410.0] or column(case, "t") == [65.0, 86_412.0]
     assert column(case, "val_loss") == [None, 1.7]
+    assert case.info["log"]["max_steps"] == 20 and not case.info["integrity"]["finished"]
 
 
 def test_detectron2_has_a_whole_loss_and_seconds_that_are_no_clock(imported):

@@ -33,7 +33,9 @@ def insert_run(connection, identity, name, losses, stage="active"):
         value, is_nan = (0.0, 1) if math.isnan(loss) else (max(-1.7976931348623157e308, min(loss, 1.7976931348623157e308)), 0)
         rows = [("train_loss", value, is_nan), ("lr", 0.1, 0), ("system/cpu", 3.0, 0)]
         for key, number, nan in rows:
-            connection.execute("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", (key, number, 1_000_000 + 1000 * step, identity, step, nan))
+            connection.execute(
+                "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", (key, number, 1_000_000 + 1000 * step, identity, step, nan)
+            )
 
 
 @pytest.fixture

@@ -175,6 +175,32 @@ def test_names_of_rows_that_have_no_header(imported):
     assert column(case, "loss") == [0.5, 0.4]
 
 
+@pytest.mark.parametrize(
+    ("name", "column_name", "role"),
+    [
+        ("run-validation-tag-epoch_loss.csv", "validation/epoch_loss", "val_loss"),
+        ("run-.-tag-Loss_train.csv", "Loss_train", "loss"),
+        ("loss.csv", "loss", "loss"),
+    ],
+)
+def test_a_table_that_tensorboard_exported_is_named_by_its_file(imported, name, column_name, role):
+    case = imported("Wall time,Step,Value\n1700000000.0,10,0.5\n1700000002.0,20,0.4\n", name)
+    assert case.info["columns"][column_name] == role and column(case, role) == [0.5, 0.4]
+    assert column(case, "t") == [0.0, 2.0] and column(case, "step") == [10, 20]
+
+
+def test_numbers_that_a_script_forgot_to_unwrap(imported):
+    text = 'epoch,loss,acc,lr\n0,"tensor(0.5, device=\'cuda:0\')",[0.25],tensor(nan)\n1,tensor(0.25),[1e-3],"tensor([[1, 2]])"\n'
+    case = imported(text, "log.csv")
+    assert column(case, "loss") == [0.5, 0.25] and user(case, "acc") == [0.25, 0.001]
+    assert case.metrics[0]["nonfinite"] == {"lr": "nan"} and len(errors(case)) == 1
+
+
+def test_a_loss_that_is_text_is_said_to_be_missing(imported):
+    case = imported("epoch,loss,day\n0,low,monday\n1,high,tuesday\n", "log.csv")
+    assert errors(case) == ["columns left out that have no number (loss): 1"]
+
+
 def test_duplicate_names_are_told_apart(imported):
     case = imported("epoch,loss,acc,acc\n0,1,0.1,0.2\n1,0.5,0.3,0.4\n", "log.csv")
     assert user(case, "acc") == [0.1, 0.3] and user(case, "acc.1") == [0.2, 0.4]
@@ -186,6 +212,16 @@ def test_settings_beside_the_log_are_facts(imported, tmp_path):
     (tmp_path / "my-run" / "hparams.yaml").write_text(text)
     case = imported("epoch,step,loss\n0,1,0.5\n0,2,0.4\n", "metrics.csv")
     assert log_of(case)["hparams"] == {"lr": 0.001, "model": "resnet18"}
+
+
+@pytest.mark.parametrize(("epochs", "finished"), [(9, False), (3, True), ("x", False)])
+def test_a_run_that_reached_what_its_settings_ask_for_is_finished(imported, tmp_path, epochs, finished):
+    (tmp_path / "my-run").mkdir()
+    (tmp_path / "my-run" / "args.yaml").write_text(f"task: detect\nepochs: {epochs}\n")
+    for first in (0, 1):
+        rows = "".join(f"{first + number},0.5,0.5\n" for number in range(3))
+        case = imported("epoch,train/box_loss,val/box_loss\n" + rows, "results.csv")
+        assert case.info["integrity"]["finished"] is finished
 
 
 @pytest.mark.parametrize(

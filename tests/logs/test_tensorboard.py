@@ -10,51 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.tensorboard import SummaryWriter
 
+from benchmarks.written_logs import BFLOAT16, DOUBLE, FLOAT, HALF, INT64, begin, event, field, record, scalar, tensor, varint
 from cognate.case.case import Case
 from cognate.case.curves import loss_curves
 from cognate.errors import CaseError
 from cognate.observe.logs import import_run, tensorboard, tfrecord
-from cognate.observe.logs.tfrecord import masked_crc
+from cognate.observe.logs.scalars import Points
 from cognate.observe.logs.write import rows_of
-
-FLOAT, DOUBLE, INT64, HALF, BFLOAT16 = 1, 2, 9, 19, 14
-
-
-def varint(value):
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number, data):
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def scalar(tag, value):
-    return field(1, tag.encode()) + b"\x15" + struct.pack("<f", value)
-
-
-def tensor(tag, kind, inside, plugin="scalars"):
-    return (
-        field(1, tag.encode()) + field(8, varint(1 << 3) + varint(kind) + inside) + field(9, field(1, field(1, plugin.encode())))
-    )
-
-
-def event(step, *values, time=1_000.0):
-    counted = varint(2 << 3) + varint(step) if step else b""  # a step of 0 is left out, as the format does
-    return b"\x09" + struct.pack("<d", time) + counted + field(5, b"".join(field(1, value) for value in values))
-
-
-def record(data):
-    head = struct.pack("<Q", len(data))
-    return head + struct.pack("<I", masked_crc(head)) + data + struct.pack("<I", masked_crc(data))
-
-
-def begin(time=1_000.0):
-    return record(b"\x09" + struct.pack("<d", time) + field(3, b"brain.Event:2"))
 
 
 def curve(tag="loss", steps=range(1, 31), value=lambda step: 1 / (1 + step), time=1_000.0):
@@ -223,7 +185,7 @@ def test_a_length_that_no_file_has_ends_the_reading(write):
 def test_a_giant_log_is_thinned_and_keeps_what_is_not_finite(write, monkeypatch):
     monkeypatch.setattr("cognate.observe.logs.scalars.MOST_POINTS", 5_000)
     run = tensorboard.read(write(*curve(steps=range(12_000), value=lambda step: math.nan if step == 1_001 else 1.0)))
-    assert len(run.series["loss"]) < 5_100 and run.facts["thinned"] > 1 and "giant" in run.errors[0]
+    assert len(run.series["loss"]) < 5_100 and run.facts["thinned"]["points"] == 12_000 and "giant" in run.errors[0]
     assert sum(math.isnan(value) for value in run.series["loss"]) == 1
     assert run.series["step"][-1] == 11_999
 
@@ -231,6 +193,40 @@ def test_a_giant_log_is_thinned_and_keeps_what_is_not_finite(write, monkeypatch)
 def test_a_file_without_a_scalar_is_one_sentence(write):
     with pytest.raises(CaseError, match="logs no number"):
         tensorboard.read(write())
+
+
+def shaped(tag, shape, value):
+    if shape == "plain":
+        return scalar(tag, value)
+    kind, inside = (
+        (FLOAT, field(4, struct.pack("<f", value))) if shape == "tensor" else (DOUBLE, field(6, struct.pack("<d", value)))
+    )
+    return tensor(tag, kind, inside)
+
+
+logged = st.tuples(st.sampled_from("ab"), st.sampled_from(["plain", "tensor", "double"]), st.integers(0, 300))
+
+
+@settings(max_examples=150)
+@given(st.lists(st.lists(logged, min_size=1, max_size=2), min_size=1, max_size=40))
+def test_however_numbers_are_encoded_their_order_and_segments_are_the_same(tmp_path_factory, events):
+    """One event after another, whatever its shape, against the same points added one by one."""
+    file = tmp_path_factory.mktemp("mixed") / "events.out.tfevents.1"
+    one_by_one, quick = Points(), Points()
+    records, number = [begin()], 0
+    for event_of in events:
+        step = event_of[0][2]
+        values = []
+        for tag, shape, _ in event_of:
+            number += 1
+            values.append(shaped(tag, shape, float(number)))
+            one_by_one.add(tag, step, 1_000.0, float(number))
+        records.append(record(event(step, *values)))
+    file.write_bytes(b"".join(records))
+    tfrecord.read_events(file, quick)
+    for tag, series in one_by_one.series.items():
+        other = quick.series[tag]
+        assert (other.steps, other.values, list(other.parts())) == (series.steps, series.values, list(series.parts()))
 
 
 RECORDS = [begin(), *map(record, [*curve(steps=range(40)), event(40, tensor("loss", FLOAT, field(5, bytes(4))))])]

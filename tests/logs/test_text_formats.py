@@ -156,7 +156,7 @@ def test_keras_3_in_colour_with_an_epoch_that_ends_in_nan(read):
     text += "Epoch 2/5\n" + line(3, "accuracy: 0.2 - loss: nan")
     rows, info = read(text)
     assert series(rows, "loss") == {1: 0.5, 2: None} and rows[0]["lr"] == 0.001
-    assert rows[1]["nonfinite"] == {"loss": "nan"} and info["log"]["epochs"] == 5
+    assert rows[1]["nonfinite"] == {"loss": "nan"} and info["log"]["max_epochs"] == 5
 
 
 def test_keras_one_line_an_epoch(read):

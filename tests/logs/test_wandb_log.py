@@ -1,63 +1,14 @@
 """Logs of Weights & Biases, framed byte by byte as its own writer does."""
 
-import json
-import struct
-import zlib
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.written_logs import BLOCK, EXIT, RUN, framed, history
 from cognate.case.case import Case
 from cognate.errors import CaseError
 from cognate.observe.logs import import_run, wandb
 from cognate.observe.logs.write import rows_of
-
-BLOCK, HEAD = 32768, 7
-
-
-def varint(value):
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def field(number, data):
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def history(**row):
-    items = []
-    for name, value in row.items():
-        keys = name.split("__")
-        key = field(1, keys[0].encode()) if len(keys) == 1 else b"".join(field(2, part.encode()) for part in keys)
-        items.append(field(1, key + field(16, json.dumps(value).encode())))
-    return field(2, b"".join(items))
-
-
-RUN = field(17, field(1, b"abc123") + field(3, b"project") + field(8, b"calm-tree-7"))
-EXIT = field(18, varint(1 << 3) + b"\0")
-
-
-def framed(*records):
-    """The records in blocks of 32 KiB, split where they do not fit."""
-    out = bytearray(b":W&B\xe1\xbe\0")
-    for data in records:
-        first = True
-        while True:
-            room = BLOCK - len(out) % BLOCK
-            if room < HEAD:
-                out += bytes(room)
-                continue
-            piece, data = data[: room - HEAD], data[room - HEAD :]
-            kind = (1 if not data else 2) if first else (4 if not data else 3)
-            out += struct.pack("<IHB", zlib.crc32(bytes([kind]) + piece), len(piece), kind) + piece
-            first = False
-            if not data:
-                break
-    return bytes(out)
 
 
 def run_log(rows):

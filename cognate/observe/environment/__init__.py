@@ -24,6 +24,7 @@ from cognate.observe.environment.encodings import Encodings
 from cognate.observe.environment.integrity import Integrity
 from cognate.observe.environment.interpreter import Interpreter, InterpreterFault, ask
 from cognate.observe.environment.machine import Machine
+from cognate.observe.environment.reach import Reach
 from cognate.observe.environment.redact import redact, variables
 from cognate.observe.environment.rows import Rows
 from cognate.observe.environment.surroundings import Surroundings
@@ -112,13 +113,14 @@ def _information(
     project = nearby.project(folder, command.cwd)
     root = Path(project["root"])
     others = nearby.interpreters(folder, root, command.cwd, interpreter.prefix, environ)
-    rows = Rows(tracer, distributions, project, others)
+    reach = Reach(tracer.files, tests=command.tests is not None)
+    rows = Rows(tracer, distributions, project, others, reach)
     imports = rows.all()
     used = {name: item for name in rows.external() if (item := rows.provider(name)) is not None}
     tops = frozenset(traced.item.top for traced in tracer.traced if not traced.item.level)
     missing = frozenset(traced.item.top for traced in tracer.traced if traced.status == "missing" and not traced.item.level)
     conflicts = Conflicts(distributions, used, interpreter, root, folder)
-    asked = uses(tracer.files)
+    asked = uses(tracer.files, reach)
     return {
         "python": _python(interpreter),
         "command": _words(command, interpreter),

@@ -17,6 +17,7 @@ from cognate.observe.environment import binary
 from cognate.observe.environment.importers import statements
 from cognate.observe.environment.interpreter import Interpreter
 from cognate.observe.environment.resolve import Candidate, Finder, winner
+from cognate.observe.environment.standard import newer
 from cognate.observe.environment.syspath import Entry
 from cognate.observe.source.names import defined
 from cognate.observe.source.text import parse
@@ -49,7 +50,10 @@ class Below:
         if candidate.kind != "package":
             chain = self._file(candidate.file, "")
             return chain or self._names(candidate.file, names, module, strict=True)
-        return self._package(candidate.file, module.split("."), names, strict=True)
+        chain = self._package(candidate.file, module.split("."), names, strict=True)
+        if chain and chain[-1].get("reason") == "missing" and b"sys.path" in _read(os.path.join(candidate.file, "__init__.py")):
+            return []  # it puts packages of its own on the path, as setuptools does
+        return chain
 
     def _loadable(self, candidate: Candidate) -> dict[str, Any] | None:
         name = Path(candidate.file).name.partition(".")[0]
@@ -114,8 +118,8 @@ class Below:
         if not file.endswith(".py") or name.startswith("__"):
             return True
         data = _read(file)
-        if (len(data) > SMALL or not strict) and name.encode() in data:
-            return True
+        if ((len(data) > SMALL or not strict) and name.encode() in data) or b"__getattr__" in data:
+            return True  # lazily loaded, it may be
         return defined(Path(file)).has(name, "")
 
     def _file(self, file: str, package: str) -> list[dict[str, Any]]:
@@ -147,7 +151,8 @@ class Below:
     def _absolute(self, module: str, names: list[str], shallow: bool) -> list[dict[str, Any]]:
         top, *rest = module.split(".")
         if top in self._interpreter.unshadowable or top in self._interpreter.stdlib_names or top == "__future__":
-            return []
+            late = newer(module, names, self._interpreter.version_info)
+            return [_link("", 0, f"{module}.{late[0]}", "stdlib-name", f"it came with Python {late[1]}")] if late else []
         candidates = self._finder.candidates(top, self._path)
         chosen = winner(candidates)
         if chosen is None:
@@ -200,6 +205,8 @@ class Below:
             if found is None:
                 lacking = part
                 break
+            if found.kind not in ("package", "namespace", "module"):
+                return []  # a compiled module may bring modules of its own
             place = found.file
         if lacking is not None:
             listing = self._finder.listing(place)

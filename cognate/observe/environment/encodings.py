@@ -153,6 +153,8 @@ class Encodings:
             if item.get("path") is None or item.get("writes"):
                 continue
             used, decided = ("utf-8", "pandas reads UTF-8") if item.get("pandas") else (encoding, by)
+            if item.get("encoding"):
+                used, decided = item["encoding"], f"encoding={item['encoding']!r} in the call"
             try:
                 data = (self._command.cwd / item["path"]).read_bytes()[:READ_LIMIT]
                 codec = codecs.lookup(used).incrementaldecoder()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cognate.observe.environment.syspath import Entry
+from cognate.observe.source.names import Defined, defined
 
 # Paths to be taken for absent: the world as a fix would leave it.
 ABSENT: set[str] = set()
@@ -95,6 +96,15 @@ class Finder:
 def winner(candidates: Sequence[Candidate]) -> Candidate | None:
     """The candidate that Python loads: the first regular one, else the namespace package that the portions form."""
     return next((item for item in candidates if item.regular), candidates[0] if candidates else None)
+
+
+def offers(candidate: Candidate) -> Defined:
+    """The names that a candidate defines; open where that cannot be told, or where it makes names when they are asked for."""
+    if candidate.kind in ("zip", "extension", "bytecode"):
+        return Defined(open=True)
+    found = defined(Path(candidate.file))
+    found.open = found.open or "__getattr__" in found.names
+    return found
 
 
 def submodule(folder: Path, parts: Sequence[str], finder: Finder) -> tuple[list[Path], str | None]:

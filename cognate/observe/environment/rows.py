@@ -11,10 +11,11 @@ from cognate.observe.environment import nearby
 from cognate.observe.environment.distributions import Distributions, Installed, distribution_name, normal
 from cognate.observe.environment.hidden import SITE_ORIGINS, USER_ORIGINS, hidden
 from cognate.observe.environment.importers import Importers
-from cognate.observe.environment.resolve import Candidate, winner
+from cognate.observe.environment.reach import Reach
+from cognate.observe.environment.resolve import Candidate, offers, winner
 from cognate.observe.environment.trace import Traced, Tracer
 from cognate.observe.source.guards import Guard, unguarded_use
-from cognate.observe.source.names import Defined, defined, wanted
+from cognate.observe.source.names import Defined, wanted
 from cognate.observe.source.text import parse
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ class Rows:
         distributions: Distributions,
         project: Mapping[str, Any],
         others: list[dict[str, Any]],
+        reach: Reach,
     ) -> None:
+        self._reach = reach
         self._tracer = tracer
         self._distributions = distributions
         self._project = project
@@ -45,6 +48,9 @@ class Rows:
         for traced in self._tracer.traced:
             top = traced.item.top if not traced.item.level else traced.module
             key = (top if traced.status == "found" else traced.module, traced.item.file)
+            # A second statement about the same module counts where it asks for what breaks.
+            if key in seen and traced.winner is not None and not self._ours(traced) and self._breaks(traced):
+                key = (traced.item.statement, traced.item.file)
             if key not in seen and self._worth_listing(traced):
                 seen.add(key)
                 rows.append(self._row(traced))
@@ -80,7 +86,7 @@ class Rows:
             return True
         if chosen is None:  # a relative import
             return self._breaks(traced) != [] or bool(traced.cycle)
-        return self._tracer.owner(chosen) != "stdlib" or traced.item.guard is not None
+        return self._tracer.owner(chosen) != "stdlib" or traced.item.guard is not None or bool(traced.breaks)
 
     def _row(self, traced: Traced) -> ImportTrace:
         item = traced.item
@@ -90,7 +96,7 @@ class Rows:
             "file": str(item.file),
             "line": item.line,
             "status": cast(Any, traced.status),
-            "reached": item.reached,
+            "reached": item.reached or self._reach.line(item.file, item.line),
         }
         if traced.why:
             row["why"] = traced.why
@@ -111,6 +117,8 @@ class Rows:
         breaks = self._breaks(traced)
         if breaks:
             row["breaks_at"] = breaks
+        if row.get("losers") and row.get("wants"):
+            row["status"] = "found"  # the wrong place is: what it lacks is among the names that are asked of it
         if row["status"] != "found" and not item.level:
             self._explain_missing(row, traced.missing or item.top)
         return row
@@ -199,12 +207,12 @@ class Rows:
 
     def _wants(self, top: str, chosen: list[Candidate], loser: Candidate | None) -> list[dict[str, Any]]:
         """Names that the first-party code asks of `top`, that no chosen place defines and that the loser may."""
-        offers = [_defined(item) for item in chosen]
-        other = _defined(loser) if loser is not None else Defined(open=True)
+        offered = [offers(item) for item in chosen]
+        other = Defined(open=True) if loser is None else offers(loser)
         return [
             asked
             for asked in self._asked_of(top)
-            if not any(offer.has(asked["name"], top) for offer in offers) and other.has(asked["name"], "")
+            if not any(offer.has(asked["name"], top) for offer in offered) and other.has(asked["name"], "")
         ][:8]
 
     def _asked_of(self, top: str) -> list[dict[str, Any]]:
@@ -214,6 +222,8 @@ class Rows:
                 for file in self._tracer.files
                 for name, line in wanted(file, top, self._tracer.cwd).items()
             ]
+            below = [t.item for t in self._tracer.traced if t.item.module.startswith(f"{top}.") and not t.item.level]
+            self._asked[top] += [{"name": item.module.split(".")[1], "file": str(item.file), "line": item.line} for item in below]
         return self._asked[top]
 
     def _own(self, top: str, chosen: Candidate, loser: Candidate) -> bool:
@@ -263,18 +273,15 @@ class Rows:
             row["counterfactual"] = {"without": "the edits of sys.path", "then": self.place(top, first)}
         if "." not in missing and top == missing:
             self._explain_absence(row, top)
-        folder = self._script_folder()
-        root = Path(str(self._project["root"]))
-        on_path = {entry.path for entry in self._tracer.path}
+        root, on_path = Path(str(self._project["root"])), {entry.path for entry in self._tracer.path}
         elsewhere = list(nearby.in_interpreters(top, self._others))
         if "." not in missing:
-            elsewhere += nearby.in_project(top, folder, root, self._tracer.command.cwd, on_path)
+            elsewhere += nearby.in_project(top, self._script_folder(), root, self._tracer.command.cwd, on_path)
         if elsewhere:
             row["elsewhere"] = elsewhere
         elif top == missing:
-            similar = nearby.similar(
-                top, [entry.path for entry in self._tracer.path if entry.origin in USER_ORIGINS], self._distributions
-            )
+            mine = [entry.path for entry in self._tracer.path if entry.origin in USER_ORIGINS]
+            similar = nearby.similar(top, mine, self._distributions)
             row |= {"similar": similar} if similar else {}
 
     def _explain_absence(self, row: ImportTrace, top: str) -> None:
@@ -325,10 +332,6 @@ class Rows:
 def _hides(row: ImportTrace) -> bool:
     losers = row.get("losers", [])
     return row["winner"].get("owner") == "first-party" and any(item.get("owner") != "first-party" for item in losers)
-
-
-def _defined(candidate: Candidate) -> Defined:
-    return Defined(open=True) if candidate.kind in ("zip", "extension", "bytecode") else defined(Path(candidate.file))
 
 
 def _is_listed(provider: Installed, module: str) -> bool:

@@ -59,8 +59,9 @@ class Surroundings:
         if self._modules & GPU_STACK:
             yield from self._distributed()
             yield from self._gpu()
-            yield from self._limits()
             yield from self._fork()
+        if self._modules & (GPU_STACK | {"datasets", "huggingface_hub"}):
+            yield from self._limits()
         yield from self._libraries()
         yield from self._openmp()
         yield from self._packages_wanted()
@@ -117,12 +118,10 @@ class Surroundings:
         for part in path.split(os.pathsep):
             meant = expanded(part.strip().strip("'\""), self._environ)
             if ";" in part:
-                yield self._row(
-                    "path-malformed",
-                    "PYTHONPATH",
-                    "its parts are separated by `;`, which Python takes for part of a name here",
-                    part=part,
-                )
+                places = [Path(item) for item in part.split(";")]
+                modules = sorted(name for name in self._missing if any(offered(place, name) for place in places))
+                text = "its parts are separated by `;`, which Python takes for part of a name here"
+                yield self._row("path-malformed", "PYTHONPATH", text, part=part, modules=modules)
             elif meant != part and not os.path.exists(part) and os.path.isdir(meant):
                 modules = sorted(name for name in self._missing if offered(Path(meant), name))
                 text = f"Python does not expand or strip {part!r}; meant is {meant}"

@@ -13,6 +13,7 @@ from cognate.observe.environment.below import Below
 from cognate.observe.environment.collect import base_of, collected, stops
 from cognate.observe.environment.interpreter import Interpreter
 from cognate.observe.environment.resolve import Candidate, Finder, submodule, winner
+from cognate.observe.environment.standard import lacking
 from cognate.observe.environment.syspath import Command, Entry, apply_edit, compute
 from cognate.observe.source import Import, PathEdit, module_file, scan
 from cognate.observe.source.closure import FILE_LIMIT, INSTALLED
@@ -70,8 +71,7 @@ class Tracer:
         self._customize()
         if self.command.tests is not None:
             self._tests(self.command.cwd / self.command.tests)
-        entry = self.entry()
-        if entry is not None:
+        if (entry := self.entry()) is not None:
             self._start(entry)
         while self._later:
             step, package = self._later.pop(0)
@@ -213,6 +213,8 @@ class Tracer:
             self._walk(traced, chosen)
         elif owner == "installed":
             self._installed(traced, chosen)
+        elif owner == "stdlib":
+            traced.breaks = lacking(item, chosen)
 
     def _why(self, top: str) -> str:
         for entry in self.path:
@@ -225,13 +227,13 @@ class Tracer:
         """Check the submodule that is asked for, and follow what loading the package itself imports."""
         parts = traced.item.module.split(".")
         if chosen.kind == "package" and len(parts) > 1:
-            files, lacking = submodule(Path(chosen.file), parts[1:], self.finder)
+            files, absent = submodule(Path(chosen.file), parts[1:], self.finder)
             init = Path(chosen.file, "__init__.py")
-            if lacking is not None and not self._dynamic([init, *files]):
+            if absent is not None and not self._dynamic([init, *files]):
                 holder = files[-1].parent if files and files[-1].name == "__init__.py" else Path(chosen.file)
-                traced.status, traced.missing = "missing", ".".join(parts[: parts.index(lacking, 1) + 1])
-                other = binary.other_abi(lacking, self.finder.listing(str(holder)), self.interpreter.extensions)
-                traced.why = f"{holder} holds no {lacking}"
+                traced.status, traced.missing = "missing", ".".join(parts[: parts.index(absent, 1) + 1])
+                other = binary.other_abi(absent, self.finder.listing(str(holder)), self.interpreter.extensions)
+                traced.why = f"{holder} holds no {absent}"
                 if other:
                     traced.breaks = [{"file": str(traced.item.file), "line": traced.item.line, "module": traced.missing,
                                       "reason": "abi", "detail": str(holder / other)}]  # fmt: skip
@@ -258,19 +260,18 @@ class Tracer:
 
     def _below(self, traced: Traced, holders: list[Path], parts: list[str]) -> None:
         """Run `parts[0]`'s __init__ in the first holder that has the rest, then the rest, then submodules by name."""
-        best: tuple[list[Path], str | None, Path] = ([], None, holders[0])
+        files: list[Path] = []
+        absent: str | None = None
         for holder in holders:
-            files, lacking = submodule(holder, parts[1:], self.finder)
-            best = (files, lacking, holder)
-            if lacking is None:
+            files, absent = submodule(holder, parts[1:], self.finder)
+            if absent is None:
                 break
-        files, lacking, holder = best
         init = holder / "__init__.py"
         chain = [*([init] if init.is_file() else []), *files]
-        if lacking is not None and not self._dynamic(chain):
+        if absent is not None and not self._dynamic(chain):
             traced.status = "missing"
-            traced.missing = ".".join(parts[: parts.index(lacking, 1) + 1])
-            traced.why = f"{holder} holds no {lacking}"
+            traced.missing = ".".join(parts[: parts.index(absent, 1) + 1])
+            traced.why = f"{holder} holds no {absent}"
         inner = holder.joinpath(*parts[1:])
         if inner.is_dir():
             for name in traced.item.names:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cognate.observe.environment.reach import Reach
 from cognate.observe.source.evaluate import dotted
 from cognate.observe.source.text import parse
 
@@ -44,19 +45,19 @@ class Uses:
     strings: list[dict[str, Any]] = field(default_factory=list)  # text constants beyond ASCII
 
 
-def uses(files: Iterable[Path]) -> Uses:
-    """Read what `files` ask for."""
+def uses(files: Iterable[Path], reach: Reach) -> Uses:
+    """Read what `files` ask for where they are run; a function that nothing mentions asks for nothing."""
     found = Uses()
     for file in list(files)[:FILES]:
         tree = parse(file)
         if tree is not None:
-            _Reader(file, found, tree).walk(tree, gated=False, tried=False)
+            _Reader(file, found, tree, reach).walk(tree, gated=False, tried=False)
     return found
 
 
 class _Reader:
-    def __init__(self, file: Path, found: Uses, tree: ast.Module) -> None:
-        self._file = file
+    def __init__(self, file: Path, found: Uses, tree: ast.Module, reach: Reach) -> None:
+        self._file, self._reach = file, reach
         # Names of importlib.metadata that the file uses bare.
         self._metadata = {
             alias.asname or alias.name
@@ -65,6 +66,13 @@ class _Reader:
             for alias in node.names
         }
         self._found = found
+        self._constants = _constants(tree)
+
+    def _text(self, node: ast.expr | None) -> str | None:
+        """The string that `node` is: written there, or under a name that the file gives one string and no other."""
+        if isinstance(node, ast.Name):
+            return self._constants.get(node.id)
+        return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
     def _place(self, node: ast.AST, **facts: Any) -> dict[str, Any]:
         text = " ".join(ast.unparse(node).split())[:120]
@@ -72,6 +80,12 @@ class _Reader:
 
     def walk(self, node: ast.AST, gated: bool, tried: bool) -> None:
         """Visit `node` and what is below it, knowing whether it stands under a test or in a `try`."""
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not self._reach.line(self._file, node.lineno):
+            return
+        # A method that is itself called `cuda` hands on what others ask for; a decorator that names GPUs tests for them.
+        if isinstance(node, ast.FunctionDef):
+            words = " ".join(ast.unparse(item) for item in node.decorator_list).lower()
+            gated = gated or node.name == "cuda" or "cuda" in words or "gpu" in words
         if isinstance(node, ast.Call):
             self._call(node, gated, tried)
         elif isinstance(node, ast.Assert):
@@ -110,7 +124,7 @@ class _Reader:
         elif name == "os.environ.pop" and node.args:
             self._set(node.args[0], None, node)
         elif node.args and (name in self._metadata or name.endswith(("metadata.version", "pkg_resources.get_distribution"))):
-            if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str) and not tried:
+            if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str) and not (gated or tried):
                 self._found.metadata.append(self._place(node, name=node.args[0].value))
         elif last == "init_process_group":
             self._found.distributed.append(self._place(node))
@@ -131,8 +145,9 @@ class _Reader:
             *(node.args if last in ("to", "device", "set_device", "set_default_device") else ()),
             keywords.get("device"),
         ):
-            if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value.startswith("cuda"):
-                asked = True
+            asked = asked or (self._text(value) or "").startswith("cuda")
+        # Lightning and Accelerate refuse to go on without one.
+        asked = asked or self._text(keywords.get("accelerator")) in ("gpu", "cuda")
         if asked:
             self._found.cuda_tested.append(self._place(node)) if gated else self._found.cuda.append(self._place(node))
         elif last == "is_available" and "cuda" in dotted(node.func):
@@ -144,15 +159,19 @@ class _Reader:
             if node.args
             else keywords.get("path") or keywords.get("repo_id") or keywords.get("pretrained_model_name_or_path")
         )
-        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        name = self._text(first)
+        if name is not None:
             local = keywords.get("local_files_only")
             kind = "dataset" if last == "snapshot_download" and _is(keywords.get("repo_type"), "dataset") else HUB_CALLS[last]
-            self._found.hub.append(self._place(node, name=first.value, what=kind, local=_is(local, True), tried=tried))
+            self._found.hub.append(self._place(node, name=name, what=kind, local=_is(local, True), tried=tried))
 
     def _open(self, node: ast.Call, name: str, last: str, keywords: dict[str, ast.expr]) -> None:
         path = node.args[0] if node.args else keywords.get("file")
         mode = node.args[1] if name in ("open", "io.open") and len(node.args) > 1 else keywords.get("mode")
-        if "encoding" in keywords or (mode is not None and (not isinstance(mode, ast.Constant) or "b" in str(mode.value))):
+        encoding = self._text(keywords.get("encoding"))
+        if ("encoding" in keywords and encoding is None) or "errors" in keywords:
+            return
+        if mode is not None and (not isinstance(mode, ast.Constant) or "b" in str(mode.value)):
             return
         if last == "read_text" and isinstance(node.func, ast.Attribute):
             holder = node.func.value
@@ -161,7 +180,7 @@ class _Reader:
                 return
         writes = last == "write_text" or (isinstance(mode, ast.Constant) and any(c in str(mode.value) for c in "wax"))
         known = path.value if isinstance(path, ast.Constant) and isinstance(path.value, str) else None
-        self._found.opens.append(self._place(node, path=known, writes=writes))
+        self._found.opens.append(self._place(node, path=known, writes=writes, encoding=encoding))
 
     def _subscript(self, node: ast.Subscript, gated: bool, tried: bool) -> None:
         name = node.slice.value if isinstance(node.slice, ast.Constant) else None
@@ -181,6 +200,24 @@ class _Reader:
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
             text = str(value.value) if isinstance(value, ast.Constant) else None
             self._found.sets.setdefault(name.value, self._place(node, value=text, weak=weak, removed=value is None))
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    """Names that are bound once in the file, to a string."""
+    bound: dict[str, list[ast.expr | None]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.setdefault(node.id, []).append(None)
+        elif isinstance(node, ast.arg):
+            bound.setdefault(node.arg, []).append(None)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            bound[node.targets[0].id].append(node.value)
+    return {
+        name: values[1].value
+        for name, values in bound.items()
+        if len(values) == 2 and isinstance(values[1], ast.Constant) and isinstance(values[1].value, str)
+    }
 
 
 def _is(node: ast.expr | None, value: object) -> bool:

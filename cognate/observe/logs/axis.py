@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,8 +15,8 @@ from cognate.observe.logs.points import Points
 class Axis:
     """The step and the segment of each row; `unit`: "step", "epoch" or "row"."""
 
-    steps: list[int]
-    segments: list[int]
+    steps: array[int]
+    segments: array[int]
     unit: str
     dropped: frozenset[int] = frozenset()  # rows that another process told
 
@@ -22,57 +24,55 @@ class Axis:
 def axis(points: Points) -> Axis:
     """Decide by all rows. A counter that goes back begins a segment, unless an epoch explains it."""
     counted = [row for row, step in enumerate(points.step) if step == step]
-    if 2 * len(counted) >= len(points.step):
-        return _stepped(points, counted)
-    return _unstepped(points)
+    if 2 * len(counted) >= len(points.step) and counted:
+        running = _running(points, counted)
+        if running is not None:
+            back = sum(running[row] < running[before] for before, row in pairwise(counted))
+            mixed = back > max(3, 0.1 * len(counted)) and _interleaved(running, counted)
+            dropped = _laggards(running, counted) if mixed else frozenset()
+            return Axis(_filled(running), _segments(running, dropped), "step", dropped)
+    elif all(map(float.is_integer, points.epoch)) and all(before != here for before, here in pairwise(points.epoch)):
+        return Axis(array("q", map(int, points.epoch)), _segments(points.epoch), "epoch")
+    return Axis(array("q", range(1, len(points.step) + 1)), _segments(points.epoch), "row")
 
 
-def _stepped(points: Points, counted: list[int]) -> Axis:
+def _running(points: Points, counted: list[int]) -> array[float] | None:
+    """The steps of the run, NaN where a row has none; None where the log counts within epochs of unknown length."""
     total = _total(points)
-    running = list(points.step)
-    unit = "step"
-    boundaries: set[int] = set()
     if _resets(points, counted):
-        if total and all(points.epoch[row] == points.epoch[row] for row in counted):
-            first = 0 if points.epoch[counted[0]] == 0 else 1
-            for row in counted:
-                running[row] = (int(points.epoch[row]) - first) * total + points.step[row]
-        else:
-            unit = "row"
-    elif total and all(points.epoch[row] != points.epoch[row] for row in counted):
+        if not total or any(points.epoch[row] != points.epoch[row] for row in counted):
+            return None
+        running = array("d", points.step)
+        first = 0 if points.epoch[counted[0]] == 0 else 1
+        for row in counted:
+            running[row] = (int(points.epoch[row]) - first) * total + points.step[row]
+        return running
+    if total and all(points.epoch[row] != points.epoch[row] for row in counted):
         # No epoch is told, but the count within it reaches its end before it begins anew.
-        drops = [(before, row) for before, row in pairwise(counted) if points.step[row] < points.step[before]]
-        boundaries = {row for before, row in drops if points.step[before] >= 0.9 * total}
-        if boundaries and len(boundaries) >= 0.8 * len(drops):
-            unit = "row"
-    back = [row for before, row in pairwise(counted) if running[row] < running[before]]
-    dropped: frozenset[int] = frozenset()
-    if unit == "step" and len(back) > max(3, 0.1 * len(counted)) and _interleaved(running, counted):
-        dropped = _laggards(running, counted)
-    segments, segment, last = [], 0, -1.0
-    epoch = -1.0
-    starts = set()
-    for row in range(len(running)):
-        here = running[row]
-        told = points.epoch[row]
-        if unit == "row":
-            if told == told:
-                if told < epoch:
-                    starts.add(row)
-                epoch = told
-        elif here == here and row not in dropped:
-            if here < last:
-                starts.add(row)
+        drops = [before for before, row in pairwise(counted) if points.step[row] < points.step[before]]
+        ends = sum(points.step[before] >= 0.9 * total for before in drops)
+        if ends and ends >= 0.8 * len(drops):
+            return None
+    return points.step
+
+
+def _segments(counter: array[float], dropped: frozenset[int] = frozenset()) -> array[int]:
+    segments, segment, last = array("q"), 0, -math.inf
+    for row, here in enumerate(counter):
+        if here == here and row not in dropped:
+            segment += here < last
             last = here
-        segment += row in starts
         segments.append(segment)
-    if unit == "row":
-        return Axis(list(range(1, len(running) + 1)), segments, unit)
-    steps, last_step = [], int(next(running[row] for row in counted))
+    return segments
+
+
+def _filled(running: array[float]) -> array[int]:
+    """A row without a step belongs to the step before it."""
+    steps, last = array("q"), next(step for step in running if step == step)
     for here in running:
-        last_step = int(here) if here == here else last_step
-        steps.append(last_step)
-    return Axis(steps, segments, unit, dropped)
+        last = here if here == here else last
+        steps.append(int(last))
+    return steps
 
 
 def _total(points: Points) -> float:
@@ -94,31 +94,18 @@ def _resets(points: Points, counted: list[int]) -> bool:
 
 def _whole(value: float) -> int:
     """The whole epoch that a count stands in; -1 where none is told."""
-    return int(value) if value == value and abs(value) < 1e15 else -1
+    return int(value) if value == value else -1
 
 
-def _interleaved(running: list[float], counted: list[int]) -> bool:
+def _interleaved(running: array[float], counted: list[int]) -> bool:
     """Whether most steps are told several times, as by processes that write into one file."""
     return len({running[row] for row in counted}) < 0.7 * len(counted)
 
 
-def _laggards(running: list[float], counted: list[int]) -> frozenset[int]:
+def _laggards(running: array[float], counted: list[int]) -> frozenset[int]:
     reached, dropped = -1.0, set()
     for row in counted:
         if running[row] <= reached:
             dropped.add(row)
         reached = max(reached, running[row])
     return frozenset(dropped)
-
-
-def _unstepped(points: Points) -> Axis:
-    known = [(row, epoch) for row, epoch in enumerate(points.epoch) if epoch == epoch]
-    starts = {row for (_, before), (row, here) in pairwise(known) if here < before}
-    segments, segment = [], 0
-    for row in range(len(points.epoch)):
-        segment += row in starts
-        segments.append(segment)
-    whole = len(known) == len(points.epoch) and all(epoch.is_integer() for _, epoch in known)
-    if whole and all(before != here for (_, before), (_, here) in pairwise(known)):
-        return Axis([int(epoch) for _, epoch in known], segments, "epoch")
-    return Axis(list(range(1, len(points.epoch) + 1)), segments, "row")

@@ -12,6 +12,9 @@ _SETTINGS = ("hparams.yaml", "args.yaml", "params.json", "params.yaml")
 _LARGEST = 1 << 20
 _MOST = 200
 _SCALAR = re.compile(r"([A-Za-z_][\w./-]*):[ \t]+([^#\n]*?)[ \t]*(?:#.*)?")
+_ARGUMENT = re.compile(r"([A-Za-z_]\w{0,60})=('[^']{0,200}'|[^,()\[\]]{1,200})(?=[,)])")
+_SECRET = re.compile(r"api_?key|secret|passw|(?:auth|access|hf|hub|wandb)_?(?:token|key)", re.IGNORECASE)
+_PLANS = {"max_steps": ("max_steps", "total_steps"), "max_epochs": ("epochs", "max_epochs", "num_epochs")}
 # Folders that say where in a run a file lies, not which run it is.
 _INNER = re.compile(r"(?:version_\d+|checkpoint-\d+|csv|logs?|output|plots|metrics|dvclive|train)\Z")
 
@@ -25,7 +28,7 @@ def title_of(file: Path) -> str:
 
 
 def settings_beside(file: Path) -> dict[str, Any]:
-    """{"hparams": …} with the plain values of the settings beside `file`, {} where there are none."""
+    """{"hparams": …} with the plain values of the settings beside `file`, and how long the run was to be; {} without any."""
     for name in _SETTINGS:
         try:
             path = file.parent / name
@@ -36,8 +39,25 @@ def settings_beside(file: Path) -> dict[str, Any]:
             continue
         found = _json(text) if name.endswith(".json") else _yaml(text)
         if found:
-            return {"hparams": dict(list(found.items())[:_MOST])}
+            return {"hparams": dict(list(found.items())[:_MOST]), **_planned(found)}
     return {}
+
+
+def settings_in(line: str) -> dict[str, Any]:
+    """The same for a printed `Namespace(lr=0.1, epochs=10)`, as argparse shows its arguments."""
+    pairs = _ARGUMENT.findall(line.partition("Namespace(")[2])
+    found = {name: _value(text.strip()) for name, text in pairs if not _SECRET.search(name)}
+    return {"hparams": dict(list(found.items())[:_MOST]), **_planned(found)} if found else {}
+
+
+def _planned(found: dict[str, Any]) -> dict[str, int]:
+    """The number of steps or epochs that the settings ask for."""
+    plans = {}
+    for unit, keys in _PLANS.items():
+        told = next((found[key] for key in keys if isinstance(found.get(key), int) and found[key] > 0), None)
+        if told is not None and not isinstance(told, bool):
+            plans[unit] = told
+    return plans
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -6,15 +6,17 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cognate.observe.logs.origins import about_training
 from cognate.observe.logs.run import printable
 from cognate.observe.logs.table import Record
 from cognate.observe.logs.text import LONGEST_LINE, Losses
 
 BLANK = frozenset(("", "na", "n/a", "null", "none", "-", "--", "<na>"))
 _MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
+_WRAPPED = re.compile(r"(?:tensor\(|array\(|np\.float\d+\()?\[?([-+.\deEinfa]{1,40})\]?(?:, [\w ]+=.{1,80})?\)?")
 _DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -36,6 +38,12 @@ def seconds(text: str) -> float | None:
     return float(days or 0) * 86_400 + float(hours) * 3600 + float(minutes) * 60 + float(rest)
 
 
+def wrapped(text: str) -> float | None:
+    """The number in "tensor(0.5, grad_fn=…)" or "[0.5]", which scripts write that forgot `.item()`; None in anything else."""
+    found = _WRAPPED.fullmatch(text)
+    return float(found[1]) if found and is_number(found[1]) else None
+
+
 def fields(line: str, delimiter: str) -> list[str]:
     """The cells of one line."""
     if '"' not in line:
@@ -49,7 +57,8 @@ def fields(line: str, delimiter: str) -> list[str]:
 class CellParser:
     """Reads pieces of a table. A cell that is no number is counted where its column has numbers elsewhere."""
 
-    def __init__(self, delimiter: str, names: list[str], losses: Losses) -> None:
+    def __init__(self, delimiter: str, names: list[str], losses: Losses, shown: Mapping[str, str] | None = None) -> None:
+        self._shown = shown or {}  # better names for some columns
         self._delimiter = delimiter
         self._losses = losses
         self._header: list[str] = []
@@ -66,7 +75,7 @@ class CellParser:
         self._header = names
         unique: list[str] = []
         for name in names:
-            plain = printable(name) or f"column {len(unique) + 1}"
+            plain = printable(self._shown.get(name, name)) or f"column {len(unique) + 1}"
             copies = sum(other == plain or other.startswith(f"{plain}.") for other in unique) if plain in unique else 0
             unique.append(f"{plain}.{copies}" if copies else plain)
         self._names = unique
@@ -130,7 +139,7 @@ class CellParser:
             except ValueError:
                 text = cell.strip()
                 if text.lower() not in BLANK:
-                    told = seconds(text) if name in self._timed else None
+                    told = seconds(text) if name in self._timed else wrapped(text)
                     if told is None:
                         texts.append(name)
                     else:
@@ -190,4 +199,7 @@ class CellParser:
     def close(self) -> None:
         """Count what only the whole log can tell."""
         cells = sum(count for name, count in self._texts.items() if name in self._numeric)
+        silent = [name for name, count in self._texts.items() if count and name not in self._numeric and about_training(name)]
+        if silent:
+            self._losses.note(f"columns left out that have no number ({', '.join(silent[:5])})", count=len(silent))
         self._losses.note("cells left out that are no numbers, in columns of numbers", count=cells)

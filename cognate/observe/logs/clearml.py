@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +28,18 @@ _KIND = b'"training_stats_scalar"'
 # A session of a million points is 200 MB; an archive that unpacks to more than this is none.
 _LARGEST, _LONGEST_LINE = 4 << 30, 1 << 24
 _PEEK = 1 << 16
+# What zipfile raises on damage, on a compression that it does not know, and on an archive with a password.
+_BROKEN = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+)
 
 
 def find(path: Path) -> Path | None:
@@ -36,7 +51,7 @@ def find(path: Path) -> Path | None:
     try:
         with _opened(path) as stream:
             start = stream.read(_PEEK)
-    except (CaseError, OSError, RuntimeError, ValueError, EOFError):
+    except (CaseError, *_BROKEN):
         return None
     return path if start.lstrip().startswith(b"[{") and _KIND in start else None
 
@@ -54,7 +69,7 @@ def read(file: Path) -> ForeignRun:
                     cut = True
                     break
                 lost += _take(line, points)
-    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         if not points.count:
             raise CaseError(f"{file} cannot be read ({error}): copy it again, it may be cut off.") from error
         lost += 1
@@ -116,6 +131,6 @@ def _task(file: Path) -> dict[str, Any]:
     try:
         with _opened(file, _TASK) as stream:
             task = json.load(io.BytesIO(stream.read(1 << 22)))
-    except (CaseError, OSError, ValueError, RuntimeError, RecursionError, zipfile.BadZipFile):
+    except (CaseError, RecursionError, *_BROKEN):
         return {}
     return task if isinstance(task, dict) else {}

@@ -20,31 +20,41 @@ GENERIC = True
 _NAMES = ("metrics.csv", "results.csv", "progress.csv", "training_log.csv", "log.csv", "history.csv")
 _DELIMITERS = (",", "\t", ";", "|")
 _SAMPLE = 60
+# Of the tables in a folder so many are looked into.
+_MOST_FILES = 50
+_EXPORTED = ["Wall time", "Step", "Value"]
 
 
 def find(path: Path) -> Path | None:
     """The table that `path` is or holds: by its usual names, in the latest `version_N` of a Lightning folder, else any *.csv."""
     if path.is_file():
-        return path if sniff(head(path)) is not None else None
+        return path if sniff(head(path), path) is not None else None
     if not path.is_dir():
         return None
     versions = sorted(path.glob("version_*/metrics.csv"), key=_version)
-    named = [path / name for name in _NAMES] + versions[::-1] + sorted([*path.glob("*.csv"), *path.glob("*.tsv")])
-    return next((file for file in named if file.is_file() and sniff(head(file)) is not None), None)
+    named = [path / name for name in _NAMES] + versions[::-1] + sorted([*path.glob("*.csv"), *path.glob("*.tsv")])[:_MOST_FILES]
+    return next((file for file in named if file.is_file() and sniff(head(file), file) is not None), None)
 
 
 def read(file: Path) -> ForeignRun:
     """Read the table in `file`. Raises CaseError where it cannot be read or holds no number."""
-    found = sniff(head(file))
+    found = sniff(head(file), file)
     if found is None:
         raise CaseError(f"{file} has no header over columns of numbers: give the log of a run.")
     delimiter, names = found
     origin = tool(names, file) or "table of text"
     log = Log(file, origin, title_of(file), facts=settings_beside(file))
-    return load(log, CellParser(delimiter, names, log.losses))
+    shown = {"Value": _tag(file)} if names == _EXPORTED else {}
+    return load(log, CellParser(delimiter, names, log.losses, shown))
 
 
-def sniff(text: str) -> tuple[str, list[str]] | None:
+def _tag(file: Path) -> str:
+    """What a table that TensorBoard exported is of: "run-validation-tag-epoch_loss.csv" is "validation/epoch_loss"."""
+    run, found, tag = file.stem.removeprefix("run-").partition("-tag-")
+    return (f"{run}/{tag}" if run.strip(".") else tag) if found else file.stem
+
+
+def sniff(text: str, file: Path) -> tuple[str, list[str]] | None:
     """The delimiter and the names of the columns, where `text` begins a table that tells of training; else None."""
     lines = [
         line for line in text.split("\n")[:_SAMPLE] if line.strip() and not line.startswith(("#", "<<<", "===", ">>>", "|||"))
@@ -62,7 +72,7 @@ def sniff(text: str) -> tuple[str, list[str]] | None:
                 # R writes the names of rows under no header of their own.
                 best = len(names), delimiter, (["row", *names] if 2 * len(wider) > len(fitting) else names)
             break
-    if best is None or not tells_of_training(best[2]):
+    if best is None or not tells_of_training([_tag(file) if name == "Value" else name for name in best[2]]):
         return None
     return best[1], best[2]
 

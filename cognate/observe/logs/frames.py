@@ -107,9 +107,8 @@ def _thinned(frame: Any, bucket: int) -> Any:
         column = pl.col(name).fill_nan(None)
         wanted += [line.get(column.arg_min()).alias(f"{number}l"), line.get(column.arg_max()).alias(f"{number}h")]
     chosen = frame.group_by(line // bucket).agg(wanted).drop(_LINE)
-    lines = pl.concat([chosen[name] for name in chosen.columns]).drop_nulls().unique()
-    last = frame[_LINE][-1]
-    return frame.filter(line.is_in(lines.implode()) | (line == last))
+    lines = pl.concat([*(chosen[name] for name in chosen.columns), frame[_LINE].tail(1)]).drop_nulls().unique()
+    return frame.join(lines.alias(_LINE).to_frame(), on=_LINE, how="semi").sort(_LINE)
 
 
 def _finish(frame: Any, log: Log) -> ForeignRun:

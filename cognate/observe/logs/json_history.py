@@ -104,7 +104,7 @@ def _is_series(value: Any) -> bool:
 
 
 def _flat(item: Any) -> float | None:
-    """The number in `item`, alone or as [step, number], which some scripts save."""
+    """The number in `item`, also where it is written as text; None where that is something else."""
     if isinstance(item, str) and ("_" in item or len(item) > 40):
         return None
     finite, flag = number(item)

@@ -154,7 +154,7 @@ class ObjectParser:
             return None
         try:
             raw = pl.read_ndjson(io.BytesIO(strict), schema=self._schema)
-        except (pl.exceptions.PolarsError, ValueError):
+        except (pl.exceptions.PolarsError, RuntimeError, ValueError):  # older ones raise a RuntimeError for a bad number
             return None
         told = raw.select(pl.sum_horizontal(pl.all().is_not_null().sum())).item()
         whole = raw.height == lines and told + strict.count(b"null") == strict.count(b'":')

@@ -18,8 +18,8 @@ from cognate.observe.logs.textlog import TextLog, find_text, number
 FORMAT = "the printed log of Keras"
 GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _EPOCH = re.compile(r"^\s*Epoch (\d+)/(\d+)\s*$")
-_BAR = re.compile(r"^\s*(\d+)/(\d+|Unknown)\s*(?:\[[=>.\s]*\]|[━╸╺─\s]*)\s*-?\s.*?- ([A-Za-z].*)$")
-_PAIR = re.compile(r"([A-Za-z_][\w./-]*(?: [\w./-]+)*?):\s*([-+]?(?:\d[\w.+-]*|nan|inf))")
+_BAR = re.compile(r"^\s*(\d+)/(\d+|Unknown)\s*(?:\[[=>. ]{0,60}\]|[━╸╺─]{0,60}) ?-? .*?- ([A-Za-z].*)$")
+_PAIR = re.compile(r"([A-Za-z_][\w./-]{0,60}): {0,4}([-+]?(?:\d[\w.+-]{0,40}|nan|inf))")
 _REDUCED = re.compile(r"ReduceLROnPlateau reducing learning rate to")
 _NOT_METRICS = ("ETA", "ms/step", "s/step")
 

@@ -16,7 +16,7 @@ FORMAT = "the printed log of Megatron or NeMo"
 GENERIC = 2  # text: where a folder has a table or a database too, that tells more
 _LINE = re.compile(r"(?:[Tt]raining epoch\s+(\d+),\s*)?\biteration:?\s+(\d+)\s*/\s*(\d+)\s*\|")
 _VALIDATION = re.compile(r"\b(validation|test) (?:loss|results) at (?:iteration\s+(\d+)|the end of training)\b[^|]*\|")
-_CELL = re.compile(r"([A-Za-z][\w %()./-]*?)\s*:\s*([-+]?(?:\d[\w.+-]*|nan|inf|NaN))")
+_CELL = re.compile(r"([A-Za-z][\w%()./-]{0,40}(?: [\w%()./-]{1,40}){0,6}) {0,9}: {0,9}([-+]?(?:\d[\w.+-]{0,40}|nan|inf|NaN))")
 _SKIPPED, _NAN = "number of skipped iterations", "number of nan iterations"
 _COUNTS = re.compile(r"samples|time|tokens|TFLOPs|throughput|batch.size|world|memory|sequence length|timing", re.IGNORECASE)
 fits = signature(_LINE, least=1)

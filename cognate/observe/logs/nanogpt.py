@@ -15,7 +15,7 @@ from cognate.observe.logs.textlog import find_text, read_text, signature
 
 FORMAT = "the log of nanoGPT and its kin"
 GENERIC = 2  # text: where a folder has a table or a database too, that tells more
-_VALUE = r"([-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
+_VALUE = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf))"
 _ITER = re.compile(rf"^iter (\d+): loss {_VALUE}(?:, lr {_VALUE})?")
 _EVAL = re.compile(rf"^step (\d+): train loss {_VALUE}, val loss {_VALUE}")
 _LOGGED = re.compile(rf"^(\d+) (train|val|hella) {_VALUE}\s*$")

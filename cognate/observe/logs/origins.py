@@ -14,12 +14,19 @@ def tells_of_training(names: Sequence[str]) -> bool:
     """Whether the names are those of a training log, and not of any other table of numbers."""
     if named_by_hand(names) or any(role in ("loss", "val_loss", "lr", "grad_norm", "epoch") for role in assign(names).values()):
         return True
-    return any(_TELLING & set(words(name)) for name in names)
+    return any(about_training(name) for name in names)
+
+
+def about_training(name: str) -> bool:
+    """Whether a name has a word that only logs of training have."""
+    return bool(_TELLING & set(words(name)))
 
 
 def tool(names: Sequence[str], file: Path) -> str | None:
     """The tool in a few words, None where the names could be anybody's."""
     known = set(names)
+    if known == {"Wall time", "Step", "Value"}:
+        return "table exported by TensorBoard"
     if {"current_steps", "total_steps"} <= known:
         return "LLaMA-Factory trainer_log"
     if {"iteration", "total_loss"} <= known and {"eta_seconds", "data_time"} & known:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 MOST = 1_000_000  # rows that are kept
 _MOST_NAMES = 400  # series: a log with more names is not understood
+_LARGEST = 1e15  # counters are whole numbers that a float holds exactly
 BARE = "\0"  # at the end of a name: its lines told no counter
 ABSENT = math.nan  # of counters, which are never NaN themselves
 
@@ -54,6 +55,8 @@ class Points:
     def add(self, told: Told) -> None:
         """Add what a line tells, to the last row where both tell of the same moment."""
         values, step, steps, epoch, epochs = told
+        if not (abs(step or 0) < _LARGEST and abs(epoch or 0) < _LARGEST and abs(steps or 0) < _LARGEST > abs(epochs or 0)):
+            return  # no counter of anything: the line is damaged
         if epochs is not None and epochs > self.epochs:
             self.epochs = epochs
         if not values:

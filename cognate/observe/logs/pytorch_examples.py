@@ -15,14 +15,16 @@ from cognate.observe.logs.textlog import TextLog, find_text, signature
 
 FORMAT = "the printed log of a PyTorch example"
 GENERIC = 2  # text: where a folder has a table or a database too, that tells more
-_VALUE = r"([-+]?(?:\d[\d.]*(?:[eE][-+]?\d+)?|nan|inf))"
+_VALUE = r"([-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf))"
 _BATCHES = re.compile(rf"^\| epoch\s+(\d+) \|\s*(\d+)/\s*(\d+) batches \| lr {_VALUE} \| ms/batch\s+\S+ \| loss\s+{_VALUE}")
 _EPOCH_END = re.compile(rf"^\| end of epoch\s+(\d+) \|.*?valid loss\s+{_VALUE}")
 _METERS = re.compile(
     r"^(?:Epoch|Train(?:ing)?|Test|Val(?:idation)?|Eval(?:uation)?):?\s*(?:\[(\d+)\])?\s*\[\s*(\d+)/(\d+)\]\s"
-    r"(?=.*\d\s*\(\s*(?:\d|nan|inf))"
+    r"(?=.*\d ?\(\s{0,9}(?:\d|nan|inf))"
 )
-_METER = re.compile(rf"([A-Za-z][\w@. /]*?):?\s+{_VALUE}(?:\s*\(\s*{_VALUE}\))?(?=\s|$)")
+_METER = re.compile(
+    rf"([A-Za-z][\w@./]{{0,40}}(?: [\w@./]{{1,20}}){{0,2}}):?\s{{1,9}}{_VALUE}(?:\s{{0,9}}\(\s{{0,9}}{_VALUE}\))?(?=\s|$)"
+)
 _MEANS = re.compile(r"^\s*\*+\s+\S*Acc@1")
 _MEAN = re.compile(rf"([A-Za-z][\w@]*):?\s+{_VALUE}")
 _MNIST = re.compile(rf"^Train Epoch: (\d+) \[\s*(\d+)/(\d+) \(\d+%\)\]\s*Loss: {_VALUE}")

@@ -31,7 +31,7 @@ _NOT_A_LOSS = {
     *("time", "lr", "patience", "improvement", "grad", "norm", "acc", "accuracy", "config", "percent", "ppl", "perplexity"),
 }
 _AGENT = {"critic", "actor", "policy", "vf", "qf", "qf1", "qf2", "td", "explained", "advantage", "ppo", "dqn", "sac"}
-_RETURNS = {"rew", "reward", "rewards", "return", "returns", "rollout", "rollouts"}
+_RETURNS = {"rew", "ret", "reward", "rewards", "return", "returns", "rollout", "rollouts"}
 _ADVERSARY = {"disc", "discriminator", "gen", "generator", "adversarial", "adv", "gan", "critic"}
 # Never the whole loss, even where it is the only one that the log has.
 _PART = {
@@ -46,7 +46,17 @@ _STEP = (
     *("global_step", "step", "current_step", "current_steps", "total_timesteps", "timesteps_total", "num_env_steps_sampled"),
     *("steps", "global_steps", "num_steps", "n_steps", "step_num", "total_steps", "timesteps", "env_steps", "num_timesteps"),
     *("iteration", "iterations", "iter", "iters", "iter_num", "itr", "it", "num_iterations", "num_updates", "update"),
-    *("updates", "optimizer_step", "optim_step", "batch_step", "global_batch", "batch", "batch_idx"),
+    *(
+        "total_env_steps",
+        "total_env_interacts",
+        "updates",
+        "optimizer_step",
+        "optim_step",
+        "batch_step",
+        "global_batch",
+        "batch",
+        "batch_idx",
+    ),
 )
 _EPOCH = ("epoch", "current_epoch", "epochs", "epoch_num", "epoch_idx", "epoch_id", "num_epoch", "n_epoch", "total_epochs", "ep")
 _TIME = (

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from math import isfinite
 from typing import Any
+from zlib import crc32
 
 from cognate.errors import CaseError
 from cognate.observe.logs.roles import assign, words
@@ -26,7 +29,7 @@ class Table:
         self.segments = array("q")
         self.times = array("d")  # 0 where it is not known
         # Rows that have a value, in order, and the values: names that are logged rarely cost little.
-        self.columns = {name: (array("q"), array("d")) for name in points.series}
+        self.columns: dict[str, tuple[Any, Any]] = {}
         if self.unit == "row":
             self._number(points)
             return
@@ -60,11 +63,15 @@ class Table:
         self.segments.extend([segment] * len(axis))
         for name, own in axes.items():
             series, part = points.series[name], parts[name]
-            at, values = self.columns[name]
+            if own is axis:
+                times = series.times[part]
+            if own is axis and not points.segment:
+                self.columns[name] = range(len(axis)), series.values  # the usual case needs no copy
+                continue
+            at, values = self.columns.setdefault(name, (array("q"), array("d")))
             values.extend(series.values[part])
             if own is axis:
                 at.extend(range(start, start + len(axis)))
-                times = series.times[part]
                 continue
             for key, time in zip(own, series.times[part], strict=True):
                 index = place[key]
@@ -94,12 +101,15 @@ def _axes(steps: dict[str, array[int]]) -> dict[str, list[Any]]:
 
     Names that are logged at the same steps share one list.
     """
-    shared: dict[bytes, list[Any]] = {}
-    keys = {name: own.tobytes() for name, own in steps.items()}
+    shared: dict[tuple[int, int], list[Any]] = {}
+    keys = {name: (len(own), crc32(memoryview(own))) for name, own in steps.items()}
     for name, key in keys.items():
+        while key in shared and steps[name] != array("q", shared[key]):  # another list of the same checksum
+            key = keys[name] = (key[0], key[1] + 1)
         if key not in shared:
             shared[key] = steps[name].tolist()
-    if any(len(set(own)) < len(own) for own in shared.values()):
+    # Within a segment no step goes back.
+    if any(before == after for own in shared.values() for before, after in pairwise(own)):
         shared = {key: _repeated(own) for key, own in shared.items()}
     return {name: shared[key] for name, key in keys.items()}
 
@@ -163,11 +173,12 @@ def run_of(
     own = {"t"} if table.columns.get(clock or "") is None else {"t", "step"}  # these the log has besides its columns
     roles = {name: f"user.{name}" if role in own else role for name, role in roles.items()}
     lost = list(errors)
+    facts = {"step_unit": table.unit, "unreadable": 0, "series": len(full), **more}
     if points.left_out:
         lost.append(f"{points.left_out} points of names beyond the first {MOST_NAMES} were left out")
     if points.thinned > 1:
+        facts["thinned"] = {"points": points.seen, "kept": points.count}
         lost.append(f"the log is giant: of older points one in up to {points.thinned} was kept, and all that are not finite")
-    facts = {"step_unit": table.unit, "unreadable": 0, "series": len(full), "thinned": points.thinned, **more}
     dense = len(table.steps) * len(table.columns) <= _MOST_CELLS
     return ForeignRun(
         origin=origin,
@@ -181,10 +192,12 @@ def run_of(
     )
 
 
-def _times(table: Table) -> list[float | None]:
-    """Seconds since the first row."""
-    first = min((time for time in table.times if time), default=0.0)
-    return [round(time - first, 3) if time else None for time in table.times]
+def _times(table: Table) -> Sequence[float | None]:
+    """Seconds since the first row; an array where all are known, a quarter of the size of a list."""
+    first = min((time for time in table.times if time and isfinite(time)), default=0.0)
+    if all(time and isfinite(time) for time in table.times):
+        return array("d", (round(time - first, 3) for time in table.times))
+    return [round(time - first, 3) if time and isfinite(time) else None for time in table.times]
 
 
 def _dense(table: Table, roles: dict[str, str]) -> dict[str, Sequence[float | None]]:

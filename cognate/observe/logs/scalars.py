@@ -40,6 +40,7 @@ class Points:
         self.series: dict[str, Series] = {}
         self.segment = 0
         self.count = 0
+        self.seen = 0  # points of the log, thinned out or not
         self.thinned = 1  # of so many older points of a series one was kept at least; what is not finite is kept whole
         self.left_out = 0  # points of names beyond the limit
 
@@ -74,6 +75,7 @@ class Points:
     def added(self, count: int) -> None:
         """Count points, and thin where there are too many."""
         self.count += count
+        self.seen += count
         before = self.count + 1
         while MOST_POINTS < self.count < before:
             before = self.count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from cognate.case.line_metrics import PrintedMetric, read_line
@@ -27,6 +28,8 @@ _SETTINGS = re.compile(
     re.IGNORECASE,
 )
 _MOST = 20_000  # shapes that are kept: a log of prose has as many as lines
+_OFTEN = 16  # lines of a shape before it gets a pattern
+_MOST_COMPILED = 200
 _LONGEST = 1000  # characters: a longer line is a dump
 # Words of numbers that describe the machine, the clock or the settings: they are no series.
 _NOT_A_SERIES = {
@@ -54,13 +57,21 @@ class _Plan(NamedTuple):
     scaled: tuple[tuple[int, float, int], ...]  # of these: which, its factor, the place of its divisor
 
 
+@dataclass
+class _Shape:
+    plan: _Plan | None
+    seen: int = 0
+    fast: tuple[re.Pattern[str], _Plan] | None = None
+
+
 class Shapes:
     """The shapes of one log; call it with a line."""
 
     def __init__(self) -> None:
-        self._plans: dict[str, _Plan | None] = {}
+        self._shapes: dict[str, _Shape] = {}
         # Most lines look like the one before, or like the last validation: patterns of these, tried first.
         self._recent: list[tuple[re.Pattern[str], _Plan]] = []
+        self._compiled = 0
 
     def __call__(self, line: str) -> Told | None:
         """What the line tells, or None; never raises."""
@@ -76,31 +87,34 @@ class Shapes:
             return None
         # A whole number may be a counter where a fraction is none.
         kinds = "".join(["i" if text.isdigit() else "f" if text[-1].isdigit() or text[-1] == "." else "n" for text in numbers])
-        shape = "\0".join(parts[::2]) + kinds
-        try:
-            known = self._plans[shape]
-        except KeyError:
-            known = self._learn(line, shape)
-        if known is None:
+        key = "\0".join(parts[::2]) + kinds
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= _MOST:
+                self._shapes.clear()
+            shape = self._shapes[key] = _Shape(_plan(line))
+        if shape.plan is None:
             return None
-        self._remember(parts, kinds, known)
-        return _apply(known, numbers)
+        self._remember(shape, parts, kinds)
+        return _apply(shape.plan, numbers)
 
-    def _remember(self, parts: list[str], kinds: str, plan: _Plan) -> None:
-        if "n" in kinds:
-            return
-        narrow, used = _narrow(plan)
-        numbers = [_WHOLE_NUMBER if kind == "i" else _FRACTION for kind in kinds]
-        caught = [f"({number})" if place in used else number for place, number in enumerate(numbers)]
-        texts = [re.sub(r"(?:\\ )+", " +", re.escape(text)) for text in parts[::2]]
-        pattern = re.compile("".join(text + number for text, number in zip(texts, [*caught, ""], strict=True)))
-        self._recent = [(pattern, narrow), *self._recent[:2]]
+    def _remember(self, shape: _Shape, parts: list[str], kinds: str) -> None:
+        """Put a shape that comes often among those that are tried first; to compile its pattern costs as much as 100 lines."""
+        shape.seen += 1
+        if shape.fast is None and shape.plan and shape.seen >= _OFTEN and "n" not in kinds and self._compiled < _MOST_COMPILED:
+            self._compiled += 1
+            shape.fast = _pattern(parts, kinds, shape.plan)
+        if shape.fast is not None:
+            self._recent = [shape.fast, *self._recent[:2]]
 
-    def _learn(self, line: str, shape: str) -> _Plan | None:
-        if len(self._plans) >= _MOST:
-            self._plans.clear()
-        plan = self._plans[shape] = _plan(line)
-        return plan
+
+def _pattern(parts: list[str], kinds: str, plan: _Plan) -> tuple[re.Pattern[str], _Plan]:
+    """A pattern for the lines of a shape, however wide its blanks, and the plan for what it catches."""
+    narrow, used = _narrow(plan)
+    numbers = [_WHOLE_NUMBER if kind == "i" else _FRACTION for kind in kinds]
+    caught = [f"({number})" if place in used else number for place, number in enumerate(numbers)]
+    texts = [re.sub(r"(?:\\ )+", " +", re.escape(text)) for text in parts[::2]]
+    return re.compile("".join(text + number for text, number in zip(texts, [*caught, ""], strict=True))), narrow
 
 
 def _apply(plan: _Plan, numbers: Sequence[str]) -> Told:

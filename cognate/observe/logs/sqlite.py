@@ -53,7 +53,7 @@ def opened(file: Path) -> Iterator[sqlite3.Connection]:
             if "interrupted" in str(error):
                 raise CaseError(f"{file} asks for more work than a log of training does: it was left.") from error
             raise CaseError(f"{file} is no database that can be read ({error}): copy it again.") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
             raise CaseError(f"{file} is no database that can be read ({error}): copy it again, it may be damaged.") from error
         finally:
             connection.close()

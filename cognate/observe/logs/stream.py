@@ -12,7 +12,7 @@ from cognate.errors import CaseError
 
 HEAD = 1 << 16  # bytes of the beginning, and of the end, by which a format is decided
 _CHUNK = 1 << 20
-LONGEST = 1 << 14  # characters of a line that are looked at: longer ones are dumped tensors
+LONGEST = 1 << 12  # characters of a line that are looked at: longer ones are dumped tensors
 _COLOUR = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]{0,200}\x07)")
 _BACK = re.compile(r"[\r\b]+")
 _OVERWRITES = re.compile("[\r\b\x1b]")

@@ -94,6 +94,9 @@ def run_of(log: Log, records: Sequence[Record]) -> ForeignRun:
     rows = [_row(step, segment, record, layout.roles) for step, segment, record in places]
     rows = [row for row in rows if len(row) > 1 + ("segment" in row)]
     _time(layout.roles, rows)
+    planned = records[-1].get("total_steps", 0.0)
+    if layout.roles.get("current_steps") == "step" and 0 < planned < math.inf:  # LLaMA-Factory plans ahead
+        log.facts["max_steps"] = int(planned)
     return finished(log, layout, rows=rows)
 
 
@@ -104,6 +107,9 @@ def finished(log: Log, layout: Layout, **contents: Any) -> ForeignRun:
     """
     if set(layout.roles.values()) == {"step"}:
         raise CaseError(f"{log.file} counts steps and logs nothing about them: give the log of a run that trained.")
+    planned = log.facts.get({"step": "max_steps", "epoch": "max_epochs"}.get(layout.plan.unit, ""))
+    # Epochs are counted from 0 or from 1: the last of ten is 9 or 10.
+    reached = max(layout.plan.steps) + (layout.plan.unit == "epoch" and 0 in layout.plan.steps) if planned else 0
     kind = nature([name for name in layout.roles if layout.roles[name] != "step"])
     facts = {"step_unit": layout.plan.unit, "unreadable": log.losses.lines, **({"training": kind} if kind else {}), **log.facts}
     return ForeignRun(
@@ -111,7 +117,7 @@ def finished(log: Log, layout: Layout, **contents: Any) -> ForeignRun:
         title=log.title,
         columns=layout.roles,
         steps=log.steps,
-        finished=log.finished,
+        finished=log.finished or bool(planned and reached >= planned),
         errors=log.losses.sentences(),
         facts=facts,
         **contents,

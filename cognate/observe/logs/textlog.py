@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from cognate.case.line_metrics import BARE as SPLITS
 from cognate.case.line_metrics import bare_role
 from cognate.errors import CaseError
 from cognate.observe.logs.axis import Axis, axis
+from cognate.observe.logs.beside import settings_in, title_of
 from cognate.observe.logs.endings import Endings, untagged
-from cognate.observe.logs.points import BARE, Points, Told
-from cognate.observe.logs.roles import assign
+from cognate.observe.logs.points import BARE, Points, Series, Told
+from cognate.observe.logs.roles import assign, nature
 from cognate.observe.logs.run import ForeignRun
 from cognate.observe.logs.stream import Lines, head
 
@@ -58,6 +59,7 @@ class TextLog:
         self.endings = Endings()
         self.ranks: Counter[str] = Counter()
         self._rank: str | None = None
+        self.settings = ""  # the first line that shows the arguments of the script
         self.cut = 0
 
     def read(self) -> None:
@@ -82,6 +84,8 @@ class TextLog:
             if lines.alert and (told is None or not told.values or "topping" in line):
                 endings.see(line)
                 had_alert = True
+            if told is None and "Namespace(" in line:
+                self.settings = self.settings or line
         self.cut = lines.cut
 
     def _other(self, rank: str, line: str) -> bool:
@@ -111,25 +115,29 @@ class TextLog:
         places = axis(points)
         columns = {name: _role(name, assigned[spelled[name]], points) for name in counts}
         series = _columns(points, places, columns)
-        total = _planned(points, places)
-        reached = max(places.steps, default=0)
-        finished = endings.finished or bool(total and reached >= total)
+        total, reached = _planned(points, places), max(places.steps, default=0)
+        planned = int(points.epochs) if places.unit == "epoch" else total
+        # Epochs are counted from 0 or from 1.
+        made = reached + (places.unit == "epoch" and 0 in places.steps)
+        finished = endings.finished or 0 < planned <= made
         exception = endings.exception
         log = {
             "step_unit": places.unit,
             "unreadable": self.cut,
             "segments": max(places.segments, default=0) + 1,
-            **({"max_steps": total} if total and places.unit == "step" else {}),
-            **({"epochs": int(points.epochs)} if points.epochs else {}),
+            **({"max_steps": total} if total else {}),
+            **({"max_epochs": int(points.epochs)} if points.epochs else {}),
+            **({"training": kind} if (kind := nature(list(counts))) else {}),
             **({"last_values": singles} if singles else {}),
             **({"ranks": len(self.ranks)} if len(self.ranks) > 1 else {}),
             **({"told_again": points.again + len(places.dropped)} if points.again or places.dropped else {}),
             **endings.facts(),
+            **settings_in(self.settings),
             **(facts or {}),
         }
         return ForeignRun(
             origin=self.origin,
-            title=_title(self.file),
+            title=title_of(self.file),
             columns=columns,
             steps=reached if places.unit == "step" else 0,
             finished=finished and exception is None and not endings.killed,
@@ -142,7 +150,7 @@ class TextLog:
     def _errors(self) -> list[str]:
         points = self.points
         said = [
-            (self.cut, "lines were longer than 16,384 characters and read in part"),
+            (self.cut, "lines were longer than 4,096 characters and read in part"),
             (points.thinned, "rows were left out, because the log has more than can be kept; extremes and NaN were kept"),
             (points.nameless, "values belong to more than 400 different names and were left out"),
         ]
@@ -194,33 +202,46 @@ def _single(points: Points) -> dict[str, float]:
 
 
 def _planned(points: Points, places: Axis) -> int:
-    """The planned last step: the total beside a step that counts the whole run."""
+    """The planned last step; 0 where the log does not say. The total beside a step is the run's, or that of an epoch."""
     known = [total for total in points.steps if total == total]
     if not known or places.unit != "step":
         return 0
-    last = known[-1]
-    per_epoch = points.epochs * last if max(places.steps) > last else last
-    return int(per_epoch) if per_epoch < 1e15 else 0
+    last = int(known[-1])
+    epochs = {int(epoch) for epoch in points.epoch if epoch == epoch}
+    if not epochs or (len(epochs) > 1 and max(places.steps) <= last):
+        return last
+    return int(points.epochs) * last
 
 
-def _columns(points: Points, places: Axis, roles: dict[str, str]) -> dict[str, list[Any]]:
-    told = sorted({row for series in points.series.values() for row in series.at} - places.dropped)
-    place = {row: index for index, row in enumerate(told)} if len(told) < len(points) else None
-    columns: dict[str, list[Any]] = {"step": [places.steps[row] for row in told]}
+def _columns(points: Points, places: Axis, roles: dict[str, str]) -> dict[str, Sequence[Any]]:
+    """The columns of metrics.jsonl: arrays where every row has a value, which a long log's memory needs, else lists with None."""
+    told = bytearray(len(points))
+    for series in points.series.values():
+        for row in series.at:
+            told[row] = 1
+    for row in places.dropped:
+        told[row] = 0
+    whole = all(told)
+    rows: Sequence[int] = range(len(points)) if whole else [row for row, one in enumerate(told) if one]
+    place = None if whole else {row: index for index, row in enumerate(rows)}
+    columns: dict[str, Sequence[Any]] = {"step": places.steps if whole else [places.steps[row] for row in rows]}
     if any(places.segments):
-        columns["segment"] = [places.segments[row] or None for row in told]
-    if any(epoch == epoch for epoch in points.epoch):
-        columns["epoch"] = [None if points.epoch[row] != points.epoch[row] else points.epoch[row] for row in told]
+        columns["segment"] = [places.segments[row] or None for row in rows]
+    known = sum(epoch == epoch for epoch in points.epoch)
+    if known:
+        dense = whole and known == len(points)
+        columns["epoch"] = points.epoch if dense else [None if (e := points.epoch[row]) != e else e for row in rows]
     for name, role in roles.items():
-        column: list[Any] = [None] * len(told)
-        series = points.series[name]
-        for row, value in zip(series.at, series.values, strict=True):
-            index = row if place is None else place.get(row)
-            if index is not None:
-                column[index] = value
-        columns[role] = column
+        columns[role] = _column(points.series[name], place, len(rows))
     return columns
 
 
-def _title(file: Path) -> str:
-    return file.resolve().parent.name or file.name
+def _column(series: Series, place: Mapping[int, int] | None, length: int) -> Sequence[Any]:
+    if place is None and len(series.at) == length:
+        return series.values
+    column: list[Any] = [None] * length
+    for row, value in zip(series.at, series.values, strict=True):
+        index = row if place is None else place.get(row)
+        if index is not None:
+            column[index] = value
+    return column

@@ -8,7 +8,6 @@ without looking at its fields one by one.
 
 from __future__ import annotations
 
-import math
 import struct
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO
 
 from cognate.observe.logs.protobuf import BYTES, FIXED64, VARINT, fields, signed
 from cognate.observe.logs.scalars import Points
-from cognate.observe.logs.tfevent import values as values_of
+from cognate.observe.logs.tfevent import Scalar, scalars
 
 CHUNK = 1 << 22
 # A summary that also carries images is read for its scalars up to here; what is larger is skipped.
@@ -27,8 +26,8 @@ _CHECKED = 1 << 21
 _LARGEST_LENGTH = 1 << 40
 _HEAD = struct.Struct("<Q4xBdBB").unpack_from
 _LENGTH = struct.Struct("<Q").unpack_from
-_FLOAT, _DOUBLE = struct.Struct("<f").unpack_from, struct.Struct("<d").unpack_from
-_Held = list[Any]  # the points of one shape in this chunk: [series, newest step, [(step, time, four bytes), ...]]
+_DOUBLE = struct.Struct("<d").unpack_from
+_Held = list[Any]  # the points of one shape in this chunk: [series, newest step, [(step, time, bytes), ...], form]
 
 
 class Losses:
@@ -52,16 +51,16 @@ def read_events(file: Path, points: Points, prefix: str = "") -> Losses:
     """Append the scalars in `file` to `points`, each under `prefix` and its tag. Raises OSError."""
     losses = Losses()
     with file.open("rb") as stream:
-        check = _checked(stream)
+        scan = _Scan(points, prefix, losses, check=_checked(stream))
         rest = b""
         while True:
             chunk = stream.read(CHUNK)
             data = rest + chunk
-            used = _scan(data, points, prefix, losses, check)
+            used = scan.chunk(data)
             rest = data[used:]
             if len(rest) >= 12:
                 length = _LENGTH(rest)[0]
-                if length > _LARGEST_LENGTH or (check and masked_crc(rest[:8]) != _crc_at(rest, 8)):
+                if length > _LARGEST_LENGTH or (scan.check and masked_crc(rest[:8]) != _crc_at(rest, 8)):
                     losses.cut = len(rest) + _remaining(stream)
                     return losses
                 if length > LARGEST_RECORD:
@@ -105,89 +104,130 @@ def _skip(stream: BinaryIO, rest: bytes, length: int, losses: Losses) -> bytes:
     return b""
 
 
-def _scan(data: bytes, points: Points, prefix: str, losses: Losses, check: bool) -> int:
-    """Read the whole records in `data`; how many bytes they are."""
-    shapes: dict[bytes, _Held] = {}
-    known = shapes.get
-    position, size = 0, len(data)
-    while position + 28 <= size:
-        length, one, time, two, step = _HEAD(data, position)
-        end = position + 12 + length
-        if end + 4 > size:
-            break
-        if check and not _intact(data, position, end):
-            losses.records += 1
+class _Scan:
+    """Reads the events of one file, a chunk at a time.
+
+    The bytes around a number are the same in every event of a series, but for time and step. So the first event of a series is
+    read field by field, and the bytes around its number are remembered as its shape; whatever has that shape is read by it.
+    """
+
+    def __init__(self, points: Points, prefix: str, losses: Losses, check: bool) -> None:
+        self.points, self.prefix, self.losses, self.check = points, prefix, losses, check
+        self.shapes: dict[Any, _Held] = {}
+        # For an event that does not end with its number: where that is and how long, by the length after the step.
+        self.layouts: dict[int, tuple[int, int]] = {}
+        # A name has one shape at a time, or its points would be told out of order.
+        self.by_name: dict[str, Any] = {}
+
+    def chunk(self, data: bytes) -> int:
+        """Read the whole records in `data`; how many bytes they are."""
+        known, layout_of = self.shapes.get, self.layouts.get
+        position, size = 0, len(data)
+        while position + 28 <= size:
+            length, one, time, two, step = _HEAD(data, position)
+            end = position + 12 + length
+            if end + 4 > size:
+                break
+            if self.check and not _intact(data, position, end):
+                self.losses.records += 1
+                position = end + 4
+                continue
+            # time (field 1) and step (field 2) come first, as every writer has it
+            if one == 9 and two == 16 and length > 16:
+                here = position + 23
+                if step > 127:
+                    shift = 7
+                    step &= 127
+                    while shift < 63:
+                        byte = data[here]
+                        here += 1
+                        if byte < 128:
+                            step |= byte << shift
+                            break
+                        step |= (byte & 127) << shift
+                        shift += 7
+                at, after = end - 4, end
+                held = known(data[here:at])
+                if held is None:
+                    layout = layout_of(end - here)
+                    if layout is not None:
+                        at = here + layout[0]
+                        after = at + layout[1]
+                        held = known((data[here:at], data[after:end]))
+                if held is not None:
+                    if step >= held[1]:
+                        held[1] = step
+                        held[2].append((step, time, data[at:after]))
+                        position = end + 4
+                        continue
+                    self.flush()
+            self._event(data, position + 12, end)
             position = end + 4
-            continue
-        # time (field 1) and step (field 2) first, as every writer does; the last four bytes are the value
-        if one == 9 and two == 16 and length > 16:
-            here = position + 23
-            if step > 127:
-                shift = 7
-                step &= 127
-                while shift < 63:
-                    byte = data[here]
-                    here += 1
-                    if byte < 128:
-                        step |= byte << shift
-                        break
-                    step |= (byte & 127) << shift
-                    shift += 7
-            held = known(data[here : end - 4])
-            if held is not None:
-                if step >= held[1]:
-                    held[1] = step
-                    held[2].append((step, time, data[end - 4 : end]))
-                    position = end + 4
-                    continue
-                _flush(shapes, points)
-        _event(data, position + 12, end, points, prefix, losses, shapes)
-        position = end + 4
-    _flush(shapes, points)
-    return position
+        self.flush()
+        return position
 
+    def flush(self) -> None:
+        """Hand what was collected to the series, and forget the shapes: a restart may follow, and is looked at in full."""
+        for held in self.shapes.values():
+            self._hand_over(held)
+        self.shapes.clear()
+        self.by_name.clear()
 
-def _flush(shapes: dict[bytes, _Held], points: Points) -> None:
-    """Hand what the quick way collected to the series, and forget the shapes: the next event is looked at in full."""
-    for series, newest, held in shapes.values():
-        if held:
-            steps, times, values = zip(*held, strict=True)
+    def _hand_over(self, held: _Held) -> None:
+        series, newest, collected, form = held
+        if collected:
+            steps, times, values = zip(*collected, strict=True)
             series.steps.extend(steps)
             series.times.extend(times)
-            series.values.extend(struct.unpack(f"<{len(values)}f", b"".join(values)))
+            series.values.extend(struct.unpack(f"<{len(values)}{form}", b"".join(values)))
             series.last = newest
-            points.added(len(held))
-    shapes.clear()
+            self.points.added(len(values))
+            collected.clear()
 
+    def _event(self, data: bytes, start: int, end: int) -> None:
+        """Read the event in `data[start:end]` field by field, and remember its shape where it has a single number."""
+        time, step, after_step = 0.0, 0, 0
+        summaries = []
+        try:
+            for number, wire, first, last in fields(data, start, end):
+                if number == 1 and wire == FIXED64:
+                    time = _DOUBLE(data, first)[0]
+                elif number == 2 and wire == VARINT:
+                    step, after_step = signed(first), last
+                elif number == 5 and wire == BYTES:
+                    summaries.append((first, last))
+            found = [one for first, last in summaries for one in scalars(data, first, last)]
+        except ValueError:
+            self.losses.records += 1
+            return
+        for one in found:
+            name = self.prefix + one.tag
+            shape = self.by_name.get(name)
+            if shape is not None:
+                self._hand_over(self.shapes[shape])
+            series = self.points.series.get(name)
+            if series is not None and step < series.last:
+                self.flush()
+            self.points.add(name, step, time, one.value)
+            if shape in self.shapes:
+                self.shapes[shape][1] = step
+        if len(found) == 1 and found[0].form and data[start] == 9 and data[start + 9] == 16 and after_step:
+            self._remember(data, after_step, end, found[0])
 
-def _event(data: bytes, start: int, end: int, points: Points, prefix: str, losses: Losses, shapes: dict[bytes, _Held]) -> None:
-    """Read the event in `data[start:end]` field by field, and keep its shape where it is the usual one."""
-    time, step, after_step = 0.0, 0, 0
-    summaries = []
-    try:
-        for number, wire, first, last in fields(data, start, end):
-            if number == 1 and wire == FIXED64:
-                time = _DOUBLE(data, first)[0]
-            elif number == 2 and wire == VARINT:
-                step, after_step = signed(first), last
-            elif number == 5 and wire == BYTES:
-                summaries.append((first, last))
-        values = [value for first, last in summaries for value in values_of(data, first, last)]
-    except (ValueError, struct.error):
-        losses.records += 1
-        return
-    time = time if math.isfinite(time) else 0.0
-    for tag, value in values:
-        points.add(prefix + tag, step, time, value)
-    if len(values) == 1 and data[start] == 9 and data[start + 9] == 16 and len(summaries) == 1 and summaries[0][1] == end:
-        series = points.series.get(prefix + values[0][0])
-        # The value is the last thing in the event: its key, and four bytes that say what the quick way will read.
-        if series is not None and data[end - 5] == 0x15 and _same(_FLOAT(data, end - 4)[0], values[0][1]):
-            shapes[data[after_step : end - 4]] = [series, series.last, []]
-
-
-def _same(one: float, other: float) -> bool:
-    return one == other or (one != one and other != other)
+    def _remember(self, data: bytes, start: int, end: int, one: Scalar) -> None:
+        series_name = self.prefix + one.tag
+        series = self.points.series.get(series_name)
+        width = struct.calcsize("<" + one.form)
+        if series is None or one.place < start:
+            return
+        held: _Held = [series, series.last, [], one.form]
+        if one.place + width == end and one.form == "f":
+            shape: Any = data[start : one.place]
+        else:
+            self.layouts[end - start] = (one.place - start, width)
+            shape = (data[start : one.place], data[one.place + width : end])
+        self.shapes.pop(self.by_name.get(series_name), None)
+        self.shapes[shape], self.by_name[series_name] = held, shape
 
 
 def _intact(data: bytes, start: int, end: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
-from cognate.rules.imports import fails_aloud, judged, located, shown
+from cognate.rules.imports import judged, located, shown, weight
 
 _ROW = {
     "module": "model",
@@ -59,6 +59,6 @@ def env_circular_import(case: Case) -> Iterator[Said]:
                 (f"Or import inside the function that uses it, or write `import {PurePath(cycle['file']).stem}`.",),
             ),
             location=located(case, asking, int(line) if line.isdigit() else None),
-            severity=Severity.ERROR if fails_aloud(row) else Severity.WARNING,
+            severity=weight(row),
         )
     yield Clear(f"{seen} imports, none asks a module that is still being loaded for a name it has not defined")

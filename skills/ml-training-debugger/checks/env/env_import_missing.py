@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, Skip, rule
-from cognate.rules.imports import certain, fails_aloud, judged, located, pip_install, python, shown, told_elsewhere
+from cognate.rules.imports import fails_aloud, judged, located, pip_install, python, shown, told_elsewhere, weight
 
 if TYPE_CHECKING:
     from cognate.case.schema import ImportTrace
@@ -64,7 +64,7 @@ def env_import_missing(case: Case) -> Iterator[Said]:
             ),
             fix=fix,
             location=located(case, row["file"], row["line"]),
-            severity=Severity.ERROR if certain(row) else Severity.WARNING,
+            severity=weight(row),
         )
     unknown = [row for row in rows if row.get("status") == "unknown" and fails_aloud(row)]
     if unknown:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Proof, Said, Severity, rule
-from cognate.rules.imports import around, judged, located, place_of, shown, top, troubles, weight
+from cognate.rules.imports import around, broken, chain_evidence, judged, located, place_of, shown, top, troubles, weight
 
 _PYTHON = {"executable": "/py/bin/python", "version": "3.8.18"}
 _SYNTAX = {
@@ -61,6 +61,19 @@ def env_python_version(case: Case) -> Iterator[Said]:
                 location=located(case, row["file"], row["line"]),
                 severity=weight(row),
             )
+    for row, link in broken(case, "stdlib-name"):
+        module, _, name = link["module"].rpartition(".")
+        yield Finding(
+            title=f"cannot import name {name} from {module}: the standard library of Python {version} does not have it",
+            proof=Proof.MEASUREMENT,
+            evidence=(
+                *chain_evidence(case, row),
+                here,
+            ),
+            fix=fix,
+            location=located(case, row["file"], row["line"]),
+            severity=weight(row),
+        )
     for row in judged(case):
         lies = row.get("other_version")
         if lies and row.get("status") == "missing":
