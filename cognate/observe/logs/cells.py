@@ -191,6 +191,8 @@ class CellParser:
         read = [name for name in self._names if numbers[name].null_count() < numbers.height]
         if any(words.get(name) for name in {*read, *self._numeric}):
             return None
+        if words and numbers.select(pl.all_horizontal(pl.all().is_null()).any()).item():
+            return None  # a line of words alone is counted
         self._line += lines
         self._numeric.update(read)
         self._texts.update(words)
