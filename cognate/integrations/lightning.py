@@ -18,7 +18,8 @@ class CognateCallback:
     """Records what the module logs as a case, judges it, and says what is wrong in one line a finding.
 
     Training is read at Lightning's own `log_every_n_steps`; validation of the sanity check is ignored. Only the first
-    process writes and judges. See `Options` for `folder`, `every` and `stop_on`; a stop sets `trainer.should_stop` on every process.
+    process writes and judges. See `Options` for `folder`, `every` and `stop_on`; a stop sets `trainer.should_stop` on
+    every process.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> CognateCallback:

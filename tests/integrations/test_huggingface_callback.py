@@ -15,10 +15,7 @@ def arguments(place, **more):
 
 
 def train(place, *callbacks, poisoned=None, **more):
-    if "eval_strategy" in more:
-        given = {"eval_dataset": data()[:16]}
-    else:
-        given = {}
+    given = {"eval_dataset": data()[:16]} if "eval_strategy" in more else {}
     model = Regression(poisoned)
     trainer = Trainer(model, arguments(place, **more), train_dataset=data(), callbacks=list(callbacks), **given)
     trainer.train()
