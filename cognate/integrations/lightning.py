@@ -57,14 +57,14 @@ class CognateCallback:
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """What validation logged."""
-        if not (trainer.sanity_checking or trainer.validating):
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._record(trainer, dict(trainer.callback_metrics))
             self._stop(trainer)
 
     @guarded
     def _record(self, trainer: Any, metrics: dict[str, Any], outputs: Any = None) -> None:
-        # What is not new since the last time is the same object: no value needs to be read to know.
-        fresh = {name: value for name, value in metrics.items() if self._seen.get(name) is not value}
+        # Lightning hands out all that was ever logged. What is not new lies where it lay: no value needs to be read to know.
+        fresh = {name: value for name, value in metrics.items() if name not in self._seen or not _same(value, self._seen[name])}
         self._seen = metrics
         if self.run is None:
             return
@@ -110,6 +110,11 @@ class CognateCallback:
         if self.run is not None:
             self.run.finish(finished, error)
             self.run = None
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Whether both are views of one memory; the older is kept, so that no new value can have taken its place."""
+    return value is other or (hasattr(value, "data_ptr") and hasattr(other, "data_ptr") and value.data_ptr() == other.data_ptr())
 
 
 def _of_package(cls: type[Any]) -> type[Any]:
