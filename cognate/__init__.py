@@ -11,10 +11,12 @@ from cognate.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any, Literal
 
     from cognate.diagnosis.model import Diagnosis
+    from cognate.integrations.pytorch import Watch
 
-__all__ = ["__version__", "diagnose"]
+__all__ = ["__version__", "diagnose", "watch"]
 
 
 def diagnose(case: str | Path) -> Diagnosis:
@@ -30,3 +32,24 @@ def diagnose(case: str | Path) -> Diagnosis:
 
     settings = load_settings()
     return judge(Case.open(case), load_skills(settings.skill_folders), settings.selection)
+
+
+def watch(
+    model: Any,
+    optimizer: Any = None,
+    *,
+    folder: str | Path | None = None,
+    every: int = 10,
+    stop_on: Literal["error"] | None = None,
+) -> Watch:
+    """Watch a training loop of your own: `run = cognate.watch(model, optimizer)`, then `run.log(loss=loss)` in the loop.
+
+    The optimizer gives the count of steps and the learning rate. The case is written to `folder` (default:
+    runs/SCRIPT-TIME) and judged every `every` rows; findings are logged in one line each. With `stop_on="error"`,
+    `run.should_stop` says when the run is doomed. Raises UsageError where `every` or `stop_on` is no value that there is;
+    nothing later raises.
+    """
+    from cognate.integrations.guard import Options
+    from cognate.integrations.pytorch import Watch
+
+    return Watch(model, optimizer, Options(folder, every, stop_on))
