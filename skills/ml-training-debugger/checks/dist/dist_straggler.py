@@ -50,7 +50,7 @@ def dist_straggler(case: Case, *, least: int = 8, steady: float = 0.9, lost: flo
         return
     alone = {rank: _alone(part) for rank, part in parts.items()}
     steps = sorted(set.intersection(*(set(found) for found in alone.values())))
-    times = [row["step_time"] for row in case.metrics if row.get("step_time")]
+    times = [seconds for row in case.metrics if (seconds := row.get("step_time"))]
     if len(steps) < least or not times:
         yield Skip(f"only {len(steps)} steps were timed on all ranks", "")
         return
