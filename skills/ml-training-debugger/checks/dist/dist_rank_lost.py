@@ -62,7 +62,7 @@ def dist_rank_lost(case: Case) -> Iterator[Said]:
     elif len(first) == 1 and len(case.ranks) > 1:
         yield _by_exception(case, *next(iter(first.items())), failed)
     elif failed and known.get("unfinished") and not crashes and not case.info.get("exception"):
-        yield _from_outside(case)
+        yield _broken_off(case)
     elif failed and (known.get("unfinished") or crashes) and not first:
         yield Skip("some ranks ended early, but nothing recorded tells which was the first", "")
     else:
@@ -135,11 +135,10 @@ def _by_signal(case: Case, rank: int, signal: str) -> Finding:
     )
 
 
-def _from_outside(case: Case) -> Finding:
+def _broken_off(case: Case) -> Finding:
     ended = case.info["ranks"]["unfinished"]
     return Finding(
-        title=f"the ranks were ended from outside: {len(ended)} of {len(case.ranks)} broke off by a signal, and none had raised "
-        "anything",
+        title=f"{len(ended)} of {len(case.ranks)} ranks broke off without an exception: one was killed, or the whole run was stopped",
         proof=Proof.INFERENCE,
         evidence=(_steps(case), Evidence("ranks that broke off", ended, "none", "case.json")),
         onset_step=case.steps,
