@@ -138,7 +138,8 @@ def _by_signal(case: Case, rank: int, signal: str) -> Finding:
 def _broken_off(case: Case) -> Finding:
     ended = case.info["ranks"]["unfinished"]
     return Finding(
-        title=f"{len(ended)} of {len(case.ranks)} ranks broke off without an exception: one was killed, or the whole run was stopped",
+        title=f"{len(ended)} of {len(case.ranks)} ranks broke off without an exception: one was killed, or "
+        "the whole run was stopped",
         proof=Proof.INFERENCE,
         evidence=(_steps(case), Evidence("ranks that broke off", ended, "none", "case.json")),
         onset_step=case.steps,
