@@ -65,8 +65,8 @@ class Case:
 
     @cached_property
     def info(self) -> CaseInfo:
-        """What ran (`case.json`)."""
-        return cast("CaseInfo", self._mapping("info", "case.json"))
+        """What ran (`case.json`); of the part of a further rank, how it ended (`recorder.json`)."""
+        return cast("CaseInfo", self._mapping("info", "case.json") or self._mapping("info", "recorder.json"))
 
     @cached_property
     def model(self) -> ModelInfo:

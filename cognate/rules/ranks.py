@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from cognate.case.case import Case
@@ -54,3 +55,13 @@ def distance(rows: list[Row], key: str) -> float:
 def wrappers(part: Case) -> list[Row]:
     """The models that this rank wrapped for data-parallel training."""
     return part.events("rank", name="wrapper")
+
+
+def raised_at(case: Case, text: str) -> Row | None:
+    """The last of the user's own lines in a printed traceback: a launcher raises anew, far from the line that failed."""
+    frames = re.findall(r'File "([^"\n]+)", line (\d+), in (\S+)', text)
+    for path, line, function in reversed(frames):
+        name = next((file for file in case.source if path.replace("\\", "/").endswith(f"/{file}")), None)
+        if name:
+            return {"file": name, "line": int(line), "function": function}
+    return None
