@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import log
 from statistics import median
 from typing import Any
@@ -26,17 +27,22 @@ def over_chance(case: Case, grad: bool) -> dict[int, float]:
     return {step: median(ratios) for step, ratios in found.items()}
 
 
+def entropy(counts: Mapping[str, int]) -> float:
+    """The entropy in nats of labels that occur so often; there must be some. The cross-entropy of the best constant guess."""
+    total = sum(counts.values())
+    return -sum(count / total * log(count / total) for count in counts.values())
+
+
 def _ratio(call: dict[str, Any]) -> float | None:
     target, value = call.get("target", {}), call.get("value")
     if value is None or call.get("weighted") or call.get("reduction", "mean") == "sum":
         return None
     if call.get("fn") in ("cross_entropy", "nll_loss"):
         counts = target.get("histogram", {}).get("counts", {})
-        total = sum(counts.values())
-        if total < LEAST_TARGETS:
+        if sum(counts.values()) < LEAST_TARGETS:
             return None
-        entropy = -sum(count / total * log(count / total) for count in counts.values())
-        return float(value) / entropy if entropy > LEAST_ENTROPY else None
+        guess = entropy(counts)
+        return float(value) / guess if guess > LEAST_ENTROPY else None
     if call.get("fn") == "mse_loss":
         spread, rows = target.get("std") or 0.0, (target.get("shape") or [0])[0]
         return float(value) / spread**2 if spread > 0 and rows >= LEAST_TARGETS else None

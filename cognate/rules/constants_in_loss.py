@@ -22,7 +22,7 @@ def cut_sample(graph: Flow) -> tuple[Node, Node] | None:
         users = [n for n in _behind(graph, node) if n["i"] != node["i"]]
         if any(user["op"] in SUMS and _learned(graph, user, but=node) for user in users):
             continue
-        layer = next((n for n in users if n.get("p") and n.get("g") and _reaches(graph, n)), None)
+        layer = next((n for n in users if n.get("p") and n.get("g") and graph.leads_to_root([n["i"]])), None)
         if layer is not None:
             return node, layer
     return None
@@ -37,15 +37,8 @@ def cut_derivative(graph: Flow) -> Node | None:
     for node in graph.nodes:
         if node["op"] != "grad" or node.get("g") or not node.get("ig") or node.get("p"):
             continue
-        waiting, seen = [node["i"]], set()
-        while waiting:
-            index = waiting.pop()
-            if index in seen or graph.nodes[index].get("p"):
-                continue
-            seen.add(index)
-            if index == graph.root:
-                return node
-            waiting.extend(user for user in graph.users.get(index, ()) if graph.nodes[user]["op"] != "grad")
+        if graph.leads_to_root(graph.users.get(node["i"], ()), lambda user: not user.get("p") and user["op"] != "grad"):
+            return node
     return None
 
 
@@ -111,8 +104,3 @@ def _learned(graph: Flow, user: Node, but: Node) -> bool:
         for index in user.get("in", ())
         if index != but["i"]
     )
-
-
-def _reaches(graph: Flow, node: Node) -> bool:
-    """Whether gradients flow from the loss to `node`."""
-    return any(n["i"] == graph.root for n in graph.downstream(node))

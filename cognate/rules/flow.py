@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -84,13 +84,18 @@ class Flow:
 
     def reaches_root(self, parameter: str, differentiable: bool = True) -> bool:
         """Whether `parameter` flows into what backward was called on, by differentiable operations alone."""
-        waiting, seen = [node["i"] for node in self.using(parameter)], set()
+        starts = [node["i"] for node in self.using(parameter)]
+        return self.leads_to_root(starts, lambda node: not differentiable or bool(node.get("g", False)))
+
+    def leads_to_root(self, starts: Iterable[int], passes: Callable[[Node], bool] = lambda node: True) -> bool:
+        """Whether what backward was called on depends on the operations `starts`, by operations that `passes` holds for."""
+        waiting, seen = list(starts), set()
         while waiting:
             index = waiting.pop()
+            if index in seen or not passes(self.nodes[index]):
+                continue
             if index == self.root:
                 return True
-            if index in seen or (differentiable and not self.nodes[index].get("g", False)):
-                continue
             seen.add(index)
             waiting.extend(self.users.get(index, ()))
         return False

@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from math import log
 from statistics import median
 
 from cognate.case.curves import loss_series
 from cognate.rules import Case, Clear, Evidence, Example, Finding, Fix, Kind, Location, Proof, Said, Severity, Skip, rule
-from cognate.rules.chance import over_chance
+from cognate.rules.chance import entropy, over_chance
 from cognate.rules.pairing import dealt_apart
 from cognate.rules.places import index_offset, shuffled_apart
 from cognate.rules.training import number, train_losses, travelled
@@ -88,7 +87,13 @@ def data_input_label_misaligned(
             f"loss {number(result['real'])} on the real batch, {number(result['shifted'])} with its samples dealt to other labels"
         )
         return
-    yield Finding(
+    yield _finding(case, late[-1], overfit, level, baseline)
+
+
+def _finding(case: Case, late: dict, overfit: dict, level: float, baseline: float | None) -> Finding:
+    """The finding where samples dealt to other labels cost nothing, by the last probe `late`."""
+    result = late["result"]
+    return Finding(
         title="inputs and labels are misaligned: the model reaches the same loss when inputs are paired with the wrong labels "
         f"({number(result['shifted'])} against {number(result['real'])}), although it can learn a single batch by heart",
         proof=Proof.EXPERIMENT,
@@ -97,7 +102,7 @@ def data_input_label_misaligned(
                 "loss on the real batch / with samples dealt to other labels",
                 [result["real"], result["shifted"]],
                 "far apart",
-                f"step {late[-1]['step']}",
+                f"step {late['step']}",
             ),
             Evidence("training loss / input-free baseline (label entropy or target variance)", [level, baseline], "well below it")
             if baseline is not None
@@ -109,7 +114,7 @@ def data_input_label_misaligned(
                 "probe",
             ),
         ),
-        location=Location.of(dealt or _place(case)),
+        location=Location.of(dealt_apart(case) or _place(case)),
         onset_step=0,
         fix=Fix("Check that one permutation or index is applied to inputs and labels alike; print a few pairs and look at them."),
     )
@@ -155,8 +160,7 @@ def _label_entropy(case: Case) -> float | None:
     counts: Counter[str] = Counter()
     for call in train_losses(case, "cross_entropy", "nll_loss"):
         counts.update(call.get("target", {}).get("histogram", {}).get("counts", {}))
-    total = sum(counts.values())
-    return -sum(c / total * log(c / total) for c in counts.values()) if total else None
+    return entropy(counts) if counts else None
 
 
 def _place(case: Case) -> dict | None:
