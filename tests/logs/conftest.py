@@ -21,3 +21,14 @@ def imported(tmp_path):
         return Case.open(tmp_path / "case")
 
     return run
+
+
+@pytest.fixture
+def rows_and_info(imported):
+    """Imports a text log; returns the rows of metrics.jsonl and case.json."""
+
+    def run(text, name="train.log"):
+        case = imported(text, name)
+        return list(case.metrics), case.info
+
+    return run

@@ -1,7 +1,5 @@
 """The output of ordinary scripts: the many ways to print a loss, and all that stands around it."""
 
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,22 +8,14 @@ from cognate.case.case import Case
 from cognate.case.line_metrics import read_line
 from cognate.case.printed import printed_metrics
 from cognate.errors import CaseError
-from cognate.observe.logs import import_run, readers, recognise, script_output
+from cognate.observe.logs import readers, recognise, script_output
 from cognate.observe.logs.points import Points, Told
 from cognate.observe.logs.shapes import Shapes
 
 
 @pytest.fixture
-def read(tmp_path):
-    def run(text, name="train.log"):
-        file = tmp_path / "my-run" / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        import_run(file, tmp_path / "case")
-        rows = [json.loads(line) for line in (tmp_path / "case" / "metrics.jsonl").read_text().splitlines()]
-        return rows, json.loads((tmp_path / "case" / "case.json").read_text())
-
-    return run
+def read(rows_and_info):
+    return rows_and_info
 
 
 STYLES = [

@@ -1,26 +1,13 @@
 """Each text format, in the shape in which its library or its script prints it."""
 
-import json
-
 import pytest
 
-from cognate.observe.logs import import_run, recognise
+from cognate.observe.logs import recognise
 
 
 @pytest.fixture
-def read(tmp_path):
-    """Write a log, find its reader, import it; returns the rows and case.json."""
-
-    def run(text, name="train.log"):
-        file = tmp_path / "my-run" / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        import_run(file, tmp_path / "case")
-        rows = [json.loads(line) for line in (tmp_path / "case" / "metrics.jsonl").read_text().splitlines()]
-        info = json.loads((tmp_path / "case" / "case.json").read_text())
-        return rows, info
-
-    return run
+def read(rows_and_info):
+    return rows_and_info
 
 
 def series(rows, name):

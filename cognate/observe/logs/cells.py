@@ -12,7 +12,7 @@ from typing import Any
 from cognate.observe.logs.origins import about_training
 from cognate.observe.logs.run import printable
 from cognate.observe.logs.table import Record
-from cognate.observe.logs.text import LONGEST_LINE, Losses
+from cognate.observe.logs.text import LONGEST_LINE, Losses, lines_of
 
 BLANK = frozenset(("", "na", "n/a", "null", "none", "-", "--", "<na>"))
 _MARKS = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
@@ -83,13 +83,9 @@ class CellParser:
 
     def records(self, piece: bytes, last: bool) -> Iterator[Record]:
         """The numbers of each line in `piece`."""
-        torn = last and not piece.endswith(b"\n")
-        lines = piece.decode("utf-8", "replace").split("\n")
-        if not torn:
-            lines.pop()
-        for index, line in enumerate(lines):
+        for line, torn in lines_of(piece, last):
             self._line += 1
-            record = self._record(line, torn and index == len(lines) - 1)
+            record = self._record(line, torn)
             if record:
                 yield record
 

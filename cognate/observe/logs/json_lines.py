@@ -16,7 +16,7 @@ from cognate.observe.logs.origins import tells_of_training, tool
 from cognate.observe.logs.roles import assign, named_by_hand
 from cognate.observe.logs.run import ForeignRun, printable
 from cognate.observe.logs.table import Log, Record
-from cognate.observe.logs.text import LONGEST_LINE, Losses, head
+from cognate.observe.logs.text import LONGEST_LINE, Losses, head, lines_of
 
 FORMAT = "JSON lines (LLaMA-Factory, detectron2, DETR-style log.txt, Ray Tune, any JSONL)"
 GENERIC = True
@@ -113,18 +113,13 @@ class ObjectParser:
 
     def records(self, piece: bytes, last: bool) -> Iterator[Record]:
         """The numbers of each object in `piece`."""
-        torn = last and not piece.endswith(b"\n")
-        lines = piece.decode("utf-8", "replace").split("\n")
-        if not torn:
-            lines.pop()
-        for index, line in enumerate(lines):
+        for line, torn in lines_of(piece, last):
             self._line += 1
             if not line.strip():
                 continue
             found = _object(line)
             if found is None:
-                cut = torn and index == len(lines) - 1
-                self._losses.line("are cut off at the end" if cut else "are no JSON objects", self._line)
+                self._losses.line("are cut off at the end" if torn else "are no JSON objects", self._line)
                 continue
             record = numbers_in(found)
             if record:

@@ -89,6 +89,16 @@ def pieces(file: Path, losses: Losses) -> Iterator[bytes]:
         raise CaseError(f"{file} cannot be read ({error.strerror or error}): check its permissions, or copy it again.") from error
 
 
+def lines_of(piece: bytes, last: bool) -> Iterator[tuple[str, bool]]:
+    """The lines of a piece, each with whether it is torn: the end of the `last` piece where the log breaks off within a line."""
+    torn = last and not piece.endswith(b"\n")
+    lines = piece.decode("utf-8", "replace").split("\n")
+    if not torn:
+        lines.pop()
+    for index, line in enumerate(lines, 1):
+        yield line, torn and index == len(lines)
+
+
 def _lines(raw: bytes, losses: Losses, final: bool) -> tuple[bytes, bytes]:
     """The whole lines at the start of `raw`, and what follows the last of them."""
     nulls = raw.count(b"\0")
