@@ -18,6 +18,9 @@ _SYNTAX = {
 }
 
 
+_FIX = Fix("Run it with a Python that fits: make a virtual environment from one and name its interpreter.")
+
+
 @rule(
     code="ENV115",
     name="env-python-version",
@@ -38,7 +41,16 @@ def env_python_version(case: Case) -> Iterator[Said]:
     python = case.environment.get("python", {})
     version, executable = str(python.get("version", "?")), str(python.get("executable", "python"))
     here = Evidence("interpreter", f"{executable}, Python {version}")
-    fix = Fix("Run it with a Python that fits: make a virtual environment from one and name its interpreter.")
+    yield from _newer_syntax(case, version, here)
+    yield from _removed_modules(case, version, here)
+    yield from _missing_names(case, version, here)
+    yield from _other_versions(case, version, executable, here)
+    yield from _excluded(case, version, here)
+    yield Clear(f"nothing that the script imports asks for another Python than {version}")
+
+
+def _newer_syntax(case: Case, version: str, here: Evidence) -> Iterator[Finding]:
+    """Source that this Python cannot parse."""
     for item in around(case, "syntax"):
         if item.get("needs"):
             place = f"{shown(case, item['file'])}:{item['line']}"
@@ -46,9 +58,13 @@ def env_python_version(case: Case) -> Iterator[Said]:
                 title=f"{place} is written for Python {item['needs']} or newer, and Python {version} runs it: {item['message']}",
                 proof=Proof.SOURCE,
                 evidence=(Evidence("line", item["text"], source=place), here),
-                fix=fix,
+                fix=_FIX,
                 location=place_of(case, item),
             )
+
+
+def _removed_modules(case: Case, version: str, here: Evidence) -> Iterator[Finding]:
+    """Modules that have left the standard library."""
     for row in judged(case):
         gone = row.get("removed_from_python")
         if gone and row.get("status") == "missing":
@@ -61,6 +77,10 @@ def env_python_version(case: Case) -> Iterator[Said]:
                 location=located(case, row["file"], row["line"]),
                 severity=weight(row),
             )
+
+
+def _missing_names(case: Case, version: str, here: Evidence) -> Iterator[Finding]:
+    """Names that this standard library does not have."""
     for row, link in broken(case, "stdlib-name"):
         module, _, name = link["module"].rpartition(".")
         yield Finding(
@@ -70,10 +90,14 @@ def env_python_version(case: Case) -> Iterator[Said]:
                 *chain_evidence(case, row),
                 here,
             ),
-            fix=fix,
+            fix=_FIX,
             location=located(case, row["file"], row["line"]),
             severity=weight(row),
         )
+
+
+def _other_versions(case: Case, version: str, executable: str, here: Evidence) -> Iterator[Finding]:
+    """Packages that lie in the folder of another Python."""
     for row in judged(case):
         lies = row.get("other_version")
         if lies and row.get("status") == "missing":
@@ -88,13 +112,16 @@ def env_python_version(case: Case) -> Iterator[Said]:
                 location=located(case, row["file"], row["line"]),
                 severity=weight(row),
             )
+
+
+def _excluded(case: Case, version: str, here: Evidence) -> Iterator[Finding]:
+    """Distributions, or the project itself, whose metadata exclude this Python."""
     for trouble in troubles(case, "requires-python", "project-python"):
         name = f"{trouble['name']} {trouble.get('version', '')}".rstrip()
         yield Finding(
             title=f"{name} requires Python {trouble['specifier']}, and the interpreter is Python {version}",
             proof=Proof.MEASUREMENT,
             evidence=(Evidence("stated in", trouble["location"]), here),
-            fix=fix,
+            fix=_FIX,
             severity=Severity.ERROR if trouble["kind"] == "requires-python" and trouble.get("imports") else Severity.WARNING,
         )
-    yield Clear(f"nothing that the script imports asks for another Python than {version}")
