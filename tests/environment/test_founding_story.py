@@ -19,6 +19,13 @@ except ImportError:
 REAL = version("datasets")
 
 
+@pytest.fixture(autouse=True)
+def not_imported_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever test ran before in this process may have imported it; here nothing has, so an import shows."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "datasets"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
 def expect(lab: Any, cause: str, faulty: bool, *says: str, **options: Any) -> None:
     lab.expect(cause, faulty, *says, python=sys.executable, **options)
     assert "datasets" not in sys.modules
