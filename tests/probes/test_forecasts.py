@@ -87,6 +87,43 @@ def test_where_nothing_is_continued_the_future_may_be_seen(bench, target):
         made.probe(causality)
 
 
+class Restorer(nn.Module):
+    """Tells each token from all others of its row, (batch, classes, time) out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mix, self.out = nn.Embedding(9, 8), nn.Conv1d(8, 8, 3, padding=1), nn.Conv1d(8, 9, 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.out(self.mix(self.embed(tokens).transpose(1, 2)))
+
+
+def test_corrupted_tokens_may_be_restored_from_both_sides(bench):
+    tokens = torch.randint(1, 9, (BATCH, TIME))
+    given = tokens.clone()
+    given[:, ::8] = 0
+    made = bench()
+    made.window(Restorer(), lambda out: F.cross_entropy(out, tokens), given)
+    with pytest.raises(NotRun, match="the input itself"):
+        made.probe(causality)
+
+
+def test_a_model_that_is_given_its_targets_unshifted_is_asked(bench):
+    tokens = torch.randint(1, 9, (BATCH, TIME))
+    made = bench()
+    made.window(Restorer(), lambda out: F.cross_entropy(out, tokens), tokens)
+    found = made.probe(causality)
+    assert found["offset"] == 0 and found["before"] > 1e-3
+
+
+def test_scores_behind_a_token_that_is_left_out_are_not_guessed_at(bench):
+    tokens = torch.randint(1, 9, (BATCH, TIME))
+    made = bench()
+    made.window(Restorer(), lambda out: F.cross_entropy(out[:, :, 1:], tokens[:, 1:]), tokens)
+    with pytest.raises(NotRun, match="not certain"):
+        made.probe(causality)
+
+
 class Towers(nn.Module):
     """Similarities of each left sample with each right one."""
 

@@ -18,8 +18,8 @@ def causality(replay: Replay) -> dict[str, Any]:
     """Replaced all tokens after position t by other tokens of the batch and compared the scored predictions up to t."""
     sequence = sequence_of(replay)
     model = replay.copy()
-    last = sequence.judged - 1
-    moments = sorted({min(last, max(0, t)) for t in (last // 4, last // 2, (3 * last) // 4, last)})
+    count = sequence.judged + 1
+    moments = sorted({max(0, t) for t in (count // 4 - 1, count // 2 - 1, (3 * count) // 4 - 1, count - 2)})
     result: dict[str, Any] = {"offset": sequence.offset, "time": sequence.time, "modes": {}}
     for mode in sequence.MODES:
         rows = [_compare(replay, model, sequence, t, mode == "train") for t in moments]

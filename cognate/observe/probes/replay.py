@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from cognate.observe.live.facts import tensors_in
 from cognate.observe.live.losses import KeptLoss, Losses
 
+# The view of an output whose first positions, along one dimension, the loss leaves out.
+WITHOUT_BEGINNING = "without the beginning"
+
 
 class NotRun(Exception):
     """The experiment cannot be made here; the message says why."""
@@ -193,7 +196,7 @@ def _cuts(tensor: Tensor, scores: Tensor) -> Iterator[tuple[str, Callable[[Tenso
     differing = [dim for dim in range(min(tensor.dim(), scores.dim())) if tensor.shape[dim] != scores.shape[dim]]
     if tensor.dim() == scores.dim() and len(differing) == 1:
         dim, length = differing[0], scores.shape[differing[0]]
-        yield "the end", lambda t: t.narrow(dim, t.shape[dim] - length, length)
+        yield WITHOUT_BEGINNING, lambda t: t.narrow(dim, t.shape[dim] - length, length)
         yield "the beginning", lambda t: t.narrow(dim, 0, length)
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cognate.observe.probes.replay import NotRun, Replay
+from cognate.observe.probes.replay import WITHOUT_BEGINNING, NotRun, Replay
 
 # A target row must equal the input shifted by one in at least this share of positions for the task to be next-token
 # prediction on its own input; packed or masked rows leave a little out.
@@ -121,6 +121,8 @@ def sequence_of(replay: Replay) -> Tokens | Values:
 
 def _tokens(replay: Replay) -> Tokens:
     assert replay.loss is not None
+    if replay.view_name == WITHOUT_BEGINNING:
+        raise NotRun("the first scores of each row are left out, so at which token a score stands is not certain")
     offsets = replay.loss.row.get("target", {}).get("offsets", {})
     candidates = [t for t in replay.snapshot.inputs if not t.is_floating_point()]
     if not offsets:
@@ -134,8 +136,9 @@ def _tokens(replay: Replay) -> Tokens:
     share, index, offset = best
     if share < NEXT_TOKEN_SHARE:
         raise NotRun("the targets are not the input shifted in time, so no position is known to be the future")
-    # A language model that forgot to shift is still asked about: whether it is causal tells it from an autoencoder.
-    if offset == 0 and offsets[str(index)].get("0", 0.0) >= 1.0:
+    # A language model that forgot to shift has its own input for targets, in every place: it is asked, because whether it is
+    # causal tells it from an autoencoder. Where places differ they were masked or corrupted, to be told from both sides.
+    if offset == 0 and share < 1.0:
         raise NotRun("the targets are the input itself, so no position is known to be the future")
     return Tokens(candidates[index], offset)
 
